@@ -1,0 +1,73 @@
+"""The one family of errors. Each names the thing, the place and what would have been right; its parts stay attributes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CodeintelError(Exception):
+    """Base of every error this package raises on purpose; `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class UsageError(CodeintelError):
+    """A path, setting or name given by the caller that cannot be meant."""
+
+    exit_code = 2
+
+
+class ExtractError(CodeintelError):
+    """A fault of an extractor itself. A bad file is never one: it is a row in `extract_errors`."""
+
+
+class PlanError(CodeintelError):
+    """A plan that cannot be compiled. `subject` is the task or view, `line` the line in its SQL (from 1) if known."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, subject: str | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.subject, self.line = subject, line
+
+
+class AdmissionError(CodeintelError):
+    """Work that the plan does not list. `rejected` maps each node name to its reason."""
+
+    def __init__(self, rejected: dict[str, str]) -> None:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(rejected.items()))
+        super().__init__(f"the plan does not admit {listed}")
+        self.rejected = rejected
+
+
+class ContractError(CodeintelError):
+    """A broken contract. `table`, `rule`, `count` of offending rows, and up to five of them as text in `rows`."""
+
+    def __init__(self, table: str, rule: str, count: int, rows: tuple[str, ...] = (), hint: str = "") -> None:
+        shown = "".join(f"\n  {row}" for row in rows)
+        super().__init__(f"{table}: {rule}: {count} offending rows{shown}{hint and chr(10) + hint}")
+        self.table, self.rule, self.count, self.rows = table, rule, count, rows
+
+
+class StoreError(CodeintelError):
+    """A store that is busy, foreign, newer than this version, damaged or not writable."""
+
+    exit_code = 3
+
+
+class RunError(CodeintelError):
+    """A task that failed while running. `task` is its name."""
+
+    def __init__(self, message: str, *, task: str | None = None) -> None:
+        super().__init__(message)
+        self.task = task
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """The clause that ends an error about an unknown name: the nearest known ones, or all when they are few."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "none are known"

@@ -1,0 +1,141 @@
+"""Digests of values and of code.
+
+Every identity in this package is one of these: BLAKE2b, 20 bytes, as 40 hexadecimal digits. Values are encoded with
+their type and length, so that `1`, `"1"` and `("1",)` differ, and mappings and sets in sorted order, so that insertion
+order and hash seeds never show.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Set
+from functools import cache
+from pathlib import Path
+
+SIZE = 20
+
+
+def digest(*values: object) -> str:
+    """Digest of plain values: None, bool, int, float, str, bytes, paths, sequences, sets and mappings of them.
+
+    Raises TypeError for anything else: what has no stable content must not enter an identity.
+    """
+    state = hashlib.blake2b(digest_size=SIZE)
+    for value in values:
+        state.update(_encoded(value))
+    return state.hexdigest()
+
+
+def digest_bytes(*chunks: bytes | memoryview) -> str:
+    """Digest of the concatenation of `chunks`."""
+    state = hashlib.blake2b(digest_size=SIZE)
+    for chunk in chunks:
+        state.update(chunk)
+    return state.hexdigest()
+
+
+def _encoded(value: object) -> bytes:
+    match value:
+        case None | bool() | int() | float():
+            body = repr(value).encode()
+        case str():
+            body = value.encode("utf-8", "surrogatepass")
+        case bytes():
+            body = value
+        case Path():
+            body = bytes(value)
+        case Mapping():
+            body = b"".join(sorted(_encoded(item) for item in value.items()))
+        case Set():
+            body = b"".join(sorted(map(_encoded, value)))
+        case tuple() | list():
+            body = b"".join(map(_encoded, value))
+        case _:
+            raise TypeError(f"{type(value).__qualname__} has no stable digest")
+    kind = "map" if isinstance(value, Mapping) else "set" if isinstance(value, Set) else type(value).__name__
+    return f"{kind}:{len(body)}:".encode() + body
+
+
+def code_digest(function: Callable[..., object]) -> str:
+    """Digest of a function and of all it can reach in its own package.
+
+    Covers the module that defines it and, transitively, every module of the same top-level package that those import,
+    each as its syntax tree without docstrings: comments and formatting do not count. Defaults and closure cells count
+    by value; a closure over something without a stable digest is a TypeError.
+    """
+    function = inspect.unwrap(function)
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    captured = [code_digest(cell) if inspect.isfunction(cell) else digest(cell) for cell in cells]
+    modules = sorted(_reachable(function.__module__))
+    return digest(
+        function.__module__, function.__qualname__, [repr(d) for d in getattr(function, "__defaults__", None) or ()],
+        captured, [(module, _module_digest(module)) for module in modules],
+    )
+
+
+def _reachable(module: str) -> set[str]:
+    found, waiting = {module}, [module]
+    while waiting:
+        for imported in _imports(waiting.pop()):
+            if imported not in found:
+                found.add(imported)
+                waiting.append(imported)
+    return found
+
+
+@cache
+def _tree(module: str) -> ast.Module | None:
+    loaded = sys.modules.get(module)
+    origin = getattr(loaded, "__file__", None)
+    if origin is None:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            return None
+        origin = spec.origin if spec and spec.has_location else None
+    if origin is None or not origin.endswith(".py"):
+        return None
+    return ast.parse(Path(origin).read_bytes())
+
+
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    """Modules of the same top-level package that `module` imports, wherever in it."""
+    tree = _tree(module)
+    return tuple(sorted(set(_imported_names(tree, module)))) if tree else ()
+
+
+def _imported_names(tree: ast.Module, module: str) -> Iterator[str]:
+    root = module.partition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            candidates = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = module if _is_package(module) else module.rpartition(".")[0]
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package) if node.level else (
+                node.module or "")
+            candidates = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in candidates if name.partition(".")[0] == root and _tree(name) is not None)
+
+
+def _is_package(module: str) -> bool:
+    return hasattr(sys.modules.get(module), "__path__")
+
+
+@cache
+def _module_digest(module: str) -> str:
+    tree = _tree(module)
+    if tree is None:
+        return digest("no source", module)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return digest(ast.dump(tree))

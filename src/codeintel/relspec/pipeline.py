@@ -1,0 +1,92 @@
+"""A workload as one value: where tables come from, what is derived from them, and what the public ones promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # planning a no-op must not pay for importing Arrow
+    import pyarrow as pa
+
+Severity = Literal["fail", "warn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A declared table: its Arrow schema and its key.
+
+    The key is also the canonical row order of whatever a view or an analysis derives; a fact table is in path order,
+    and within a file in source order. A table with the columns `path` (string) and `bucket` (int32) is partitioned by
+    bucket, any other is one partition.
+    """
+
+    schema: pa.Schema
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An external read: a function returning an Arrow table, or the path of a Parquet file or Delta table.
+
+    Parameters of the function are filled from the build's parameters by name. Recomputed at every build.
+    """
+
+    table: Table
+    read: Callable[..., pa.Table] | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """A pure function from rows of one source (its first parameter, by name) to several fact tables.
+
+    Called with some of the source's rows as an Arrow table, sorted by bucket and path, whole buckets at a time;
+    further parameters are filled from the build's parameters by name. The rows it returns are in the same order of
+    files. A row whose `error` column is set is not to be read.
+    """
+
+    extract: Callable[..., Mapping[str, pa.Table]]
+    tables: Mapping[str, Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`columns` of a table must exist as `target_columns` of `target`."""
+
+    columns: tuple[str, ...]
+    target: str
+    target_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a public table promises.
+
+    `meanings` gives each column's meaning with its unit; `allowed` the values a column may take; `tags` the semantic
+    tags of the catalog (entity, grain, entity_keys, join_keys, version, stability, …).
+    """
+
+    table: Table
+    grain: str
+    meanings: Mapping[str, str]
+    nullable: frozenset[str] = frozenset()
+    allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    severity: Severity = "fail"
+    entity: str = ""
+    join_keys: tuple[str, ...] = ()
+    version: str = "v1"
+    stability: Literal["stable", "experimental"] = "stable"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything a build derives and publishes; names are table names. A contract makes its table public."""
+
+    name: str
+    sources: Mapping[str, Source]
+    extractors: Mapping[str, Extractor] = field(default_factory=dict)
+    views: Mapping[str, str] = field(default_factory=dict)
+    analyses: Mapping[str, Callable[..., pa.Table]] = field(default_factory=dict)
+    contracts: Mapping[str, Contract] = field(default_factory=dict)
