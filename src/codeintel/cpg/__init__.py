@@ -1,0 +1,1 @@
+"""The code property graph as one value, `PIPELINE`."""

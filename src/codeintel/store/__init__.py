@@ -1,0 +1,1 @@
+"""The directory that holds everything a build keeps: objects, Delta tables, runs."""

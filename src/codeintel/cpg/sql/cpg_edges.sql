@@ -1,0 +1,28 @@
+-- grain: one row per edge
+SELECT a.parent_id AS src, a.node_id AS dst, 'AST' AS kind, a.field AS label, a.ordinal, 'ast_nodes' AS origin,
+    CAST(1 AS FLOAT) AS confidence, a.path, a.bucket
+FROM ast_nodes AS a
+WHERE a.parent_id IS NOT NULL
+UNION ALL
+SELECT a.owner_id, a.node_id, 'CONTAINS', '', 0, 'ast_nodes', CAST(1 AS FLOAT), a.path, a.bucket
+FROM ast_nodes AS a
+JOIN node_kinds AS k ON k.kind = a.kind
+WHERE k.contained AND a.owner_id IS NOT NULL
+UNION ALL
+SELECT g.call_id, g.node_id, 'ARGUMENT', coalesce(g.keyword, ''), g.position, 'arguments', CAST(1 AS FLOAT), g.path,
+    g.bucket
+FROM arguments AS g
+UNION ALL
+SELECT c.node_id, c.receiver_id, 'RECEIVER', '', 0, 'calls', CAST(1 AS FLOAT), c.path, c.bucket
+FROM calls AS c
+WHERE c.receiver_id IS NOT NULL
+UNION ALL
+SELECT b.node_id, b.binding_id, 'BINDS', b.how, 0, 'binders', CAST(1 AS FLOAT), b.path, b.bucket
+FROM binders AS b
+UNION ALL
+SELECT r.node_id, r.target_id, 'REF', r.resolution, 0, 'references', CAST(1 AS FLOAT), r.path, r.bucket
+FROM "references" AS r
+WHERE r.target_id IS NOT NULL
+UNION ALL
+SELECT i.src, i.dst, 'IMPORTS', i.label, 0, 'import_edges', CAST(1 AS FLOAT), i.path, i.bucket
+FROM import_edges AS i

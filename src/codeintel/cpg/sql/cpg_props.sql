@@ -1,0 +1,24 @@
+-- grain: one row per node and property
+SELECT p.node_id AS entity_id, 'node' AS entity, p.key, p.value, p.value_type, p.path, p.bucket
+FROM ast_props AS p
+UNION ALL
+SELECT d.node_id, 'node', 'docstring', d.docstring, 'str', d.path, d.bucket
+FROM definitions AS d
+WHERE d.docstring IS NOT NULL
+UNION ALL
+SELECT d.node_id, 'node', 'is_generator', 'True', 'bool', d.path, d.bucket
+FROM definitions AS d
+WHERE d.is_generator
+UNION ALL
+SELECT d.node_id, 'node', 'is_async', 'True', 'bool', d.path, d.bucket
+FROM definitions AS d
+WHERE d.is_async
+UNION ALL
+SELECT p.node_id, 'node', 'parameter_kind', p.kind, 'str', p.path, p.bucket
+FROM parameters AS p
+UNION ALL
+SELECT p.node_id, 'node', 'position', CAST(p.position AS VARCHAR), 'int', p.path, p.bucket
+FROM parameters AS p
+UNION ALL
+SELECT b.binding_id, 'node', 'bound_by', b.kind, 'str', b.path, b.bucket
+FROM bindings AS b

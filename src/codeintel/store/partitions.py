@@ -1,0 +1,227 @@
+"""Immutable partitions of tables, addressed by content.
+
+A *data version* is the digest of a partition's schema and of its canonical Arrow buffers in the table's key order. It
+is the same whatever machine, process, chunking or file format produced the rows, so it names the object file too.
+The column `bucket` is never stored: the partition knows it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from codeintel.errors import StoreError
+from codeintel.fingerprint import digest, digest_bytes
+
+Format = Literal["arrow", "parquet"]
+
+UNPARTITIONED = -1
+"""The bucket of the one partition of a table that has no `bucket` column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One bucket of a table: data version, rows, and the format of the object that holds it."""
+
+    version: str
+    rows: int
+    format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class TableHandle:
+    """What tasks exchange instead of a table: name, schema digest, partitions by bucket (empty ones absent)."""
+
+    table: str
+    schema: str
+    partitions: Mapping[int, Partition]
+
+    @property
+    def version(self) -> str:
+        """Data version of the whole table."""
+        return digest(self.schema, sorted((bucket, part.version) for bucket, part in self.partitions.items()))
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.partitions.values())
+
+
+def is_bucketed(schema: pa.Schema) -> bool:
+    return "path" in schema.names and "bucket" in schema.names
+
+
+def schema_digest(schema: pa.Schema) -> str:
+    """Digest of names, types and nullability, in order."""
+    return digest([(f.name, str(f.type), f.nullable) for f in schema])
+
+
+def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of `schema`, in order and cast to its types. Raises pa.ArrowInvalid where a value does not fit."""
+    columns = [table.column(f.name) for f in schema]
+    return pa.Table.from_arrays(
+        [c if c.type == f.type else c.cast(f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+    )
+
+
+def in_key_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Rows sorted by `key`, or by all columns if the key is empty. Integers sort first where they lead the key."""
+    names = list(key) or table.schema.names
+    leading = []
+    for name in names:
+        if not pa.types.is_integer(table.schema.field(name).type) or table.column(name).null_count:
+            break
+        leading.append(table.column(name).to_numpy())
+    if not leading:
+        return table.take(pc.sort_indices(table, sort_keys=[(n, "ascending") for n in names]))
+    order = np.lexsort(leading[::-1]) if len(leading) > 1 else np.argsort(leading[0], kind="stable")
+    if len(leading) < len(names):
+        _order_ties(table, names, leading, order)
+    return table if np.array_equal(order, np.arange(len(order))) else table.take(pa.array(order))
+
+
+def _order_ties(table: pa.Table, names: list[str], leading: list[np.ndarray], order: np.ndarray) -> None:
+    """Sort, in place, the runs of `order` that the leading columns leave tied, by the whole key."""
+    same = np.ones(max(len(order) - 1, 0), dtype=bool)
+    for column in leading:
+        ordered = column[order]
+        same &= ordered[1:] == ordered[:-1]
+    tied = np.zeros(len(order), dtype=bool)
+    tied[1:] |= same
+    tied[:-1] |= same
+    places = np.flatnonzero(tied)
+    if len(places):
+        rows = order[places]
+        subset = table.select(names).take(pa.array(rows))
+        order[places] = rows[pc.sort_indices(subset, sort_keys=[(n, "ascending") for n in names]).to_numpy()]
+
+
+def data_version(table: pa.Table) -> str:
+    """Digest of schema and canonical buffers; the caller has put the rows in key order."""
+    chunks: list[bytes | memoryview] = [schema_digest(table.schema).encode(), str(table.num_rows).encode()]
+    for column in table.columns:
+        chunks.extend(_canonical_buffers(column))
+    return digest_bytes(*chunks)
+
+
+def _canonical_buffers(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if isinstance(array, pa.ChunkedArray):  # no chunk at all: no rows
+        return
+    if array.null_count:
+        yield np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).data
+    else:
+        yield b"all valid"
+    kind = array.type
+    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+        filled = array.fill_null("" if not pa.types.is_binary(kind) else b"") if array.null_count else array
+        width = np.int64 if pa.types.is_large_string(kind) else np.int32
+        buffers = filled.buffers()
+        offsets = np.frombuffer(buffers[1], width, len(filled) + 1, filled.offset * width().itemsize)
+        yield np.diff(offsets).astype(np.int64).data
+        if buffers[2] is not None:
+            yield memoryview(buffers[2])[int(offsets[0]) : int(offsets[-1])]
+    elif pa.types.is_boolean(kind):
+        yield np.packbits(array.fill_null(False).to_numpy(zero_copy_only=False)).data
+    elif pa.types.is_primitive(kind):
+        filled = array.fill_null(0) if array.null_count and not pa.types.is_temporal(kind) else array
+        if filled.null_count:
+            filled = filled.cast(pa.int64() if kind.bit_width == 64 else pa.int32()).fill_null(0)
+        yield np.frombuffer(filled.buffers()[1], np.uint8, len(filled) * kind.bit_width // 8,
+                            filled.offset * kind.bit_width // 8).data if len(filled) else b""
+    else:  # nested, decimal, dictionary: rare; their Python values are their content
+        yield repr(array.to_pylist()).encode("utf-8", "surrogatepass")
+
+
+def object_path(objects: Path, part: Partition) -> Path:
+    return objects / part.version[:2] / f"{part.version}.{part.format}"
+
+
+def split_by_bucket(table: pa.Table) -> list[tuple[int, pa.Table]]:
+    """(bucket, rows without the bucket column), by bucket; rows keep their order."""
+    buckets = table.column("bucket").to_numpy()
+    if not len(buckets):
+        return []
+    if np.any(buckets[1:] < buckets[:-1]):
+        order = np.argsort(buckets, kind="stable")
+        table, buckets = table.take(pa.array(order)), buckets[order]
+    table = table.drop_columns(["bucket"])
+    starts = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1])))
+    ends = np.append(starts[1:], len(buckets))
+    return [(int(buckets[s]), table.slice(s, e - s)) for s, e in zip(starts, ends, strict=True)]
+
+
+def write_partition(objects: Path, table: pa.Table, form: Format) -> Partition:
+    """Store `table` (key order, no bucket column) unless an object with its version exists. Durable on return."""
+    part = Partition(data_version(table), table.num_rows, form)
+    target = object_path(objects, part)
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                _write(table, form, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return part
+
+
+def _write(table: pa.Table, form: Format, file: object) -> None:
+    if form == "arrow":
+        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+        with pa.ipc.new_file(file, table.schema, options=options) as writer:
+            writer.write_table(table)
+        return
+    ids = [f.name for f in table.schema if pa.types.is_int64(f.type)]
+    names = [f.name for f in table.schema if not pa.types.is_int64(f.type)]
+    pq.write_table(
+        table, file, compression="zstd", compression_level=1, use_dictionary=names,
+        column_encoding=dict.fromkeys(ids, "DELTA_BINARY_PACKED"), write_statistics=ids[:1], store_schema=False,
+    )
+
+
+def read_partition(objects: Path, part: Partition, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one partition. Raises StoreError if its object is missing, unreadable or has other rows."""
+    path = object_path(objects, part)
+    try:
+        if part.format == "parquet":
+            table = pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+        else:
+            with pa.memory_map(str(path)) as source:
+                table = pa.ipc.open_file(source).read_all()
+            table = table if columns is None else table.select(list(columns))
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise StoreError(f"object {path.name} cannot be read: {error}; rebuild to replace it") from error
+    if table.num_rows != part.rows:
+        raise StoreError(f"object {path.name} holds {table.num_rows} rows, not {part.rows}; rebuild to replace it")
+    return table
+
+
+def read_buckets(
+    objects: Path, handle: TableHandle, schema: pa.Schema, *, columns: Iterable[str] | None = None,
+    buckets: Iterable[int] | None = None,
+) -> pa.Table:
+    """Rows of the given buckets (all by default), in bucket order, as the chosen columns of the declared `schema`."""
+    names = [n for n in schema.names if columns is None or n in set(columns)]
+    stored = [n for n in names if n != "bucket" or not is_bucketed(schema)]
+    wanted = sorted(handle.partitions if buckets is None else set(buckets) & handle.partitions.keys())
+    parts = []
+    for bucket in wanted:
+        part = handle.partitions[bucket]
+        # A file is read for its row count even when only `bucket` is asked for.
+        table = read_partition(objects, part, stored or [n for n in schema.names if n != "bucket"][:1])
+        if "bucket" in names and is_bucketed(schema):
+            table = table.append_column(schema.field("bucket"), pa.repeat(pa.scalar(bucket, pa.int32()), part.rows))
+        parts.append(table.select(names))
+    target = pa.schema([schema.field(n) for n in names])
+    return pa.concat_tables([conformed(p, target) for p in parts]) if parts else target.empty_table()

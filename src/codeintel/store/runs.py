@@ -1,0 +1,103 @@
+"""Runs: one directory each, with the manifest that pins what the run published, and the pointer to the current one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from codeintel.errors import StoreError, UsageError, nearest
+from codeintel.store.directory import Store, write_atomically
+from codeintel.store.partitions import Format, Partition, TableHandle
+
+Status = Literal["ok", "failed", "interrupted"]
+
+
+class PublishedTable(msgspec.Struct, frozen=True):
+    """A public table as a run left it: rows, Delta version, path relative to the store."""
+
+    rows: int
+    version: int
+    path: str
+
+
+class StoredHandle(msgspec.Struct, frozen=True):
+    """A table handle as JSON: schema digest, and per bucket (data version, rows, format)."""
+
+    schema: str
+    partitions: dict[int, tuple[str, int, Format]]
+
+    @classmethod
+    def of(cls, handle: TableHandle) -> StoredHandle:
+        return cls(handle.schema, {b: (p.version, p.rows, p.format) for b, p in sorted(handle.partitions.items())})
+
+    def handle(self, table: str) -> TableHandle:
+        return TableHandle(table, self.schema, {b: Partition(*part) for b, part in self.partitions.items()})
+
+
+class TaskRun(msgspec.Struct, frozen=True):
+    """What became of one task: outcome (`ran`, `reused`, `skipped`, `failed`), seconds, CPU seconds, reason."""
+
+    outcome: str
+    seconds: float = 0.0
+    reason: str = ""
+    signature: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Everything that is to be known about a run without opening a table. `schemas` holds Arrow schemas as text."""
+
+    run_id: str
+    status: Status
+    started: str
+    pipeline: str
+    repository: str
+    plan_signature: str
+    reduced_plan_signature: str
+    tasks: dict[str, TaskRun]
+    files: dict[str, int]
+    tables: dict[str, PublishedTable]
+    handles: dict[str, StoredHandle]
+    schemas: dict[str, str]
+    wall_s: float
+    cpu_s: float
+    peak_rss_mb: float
+    errors: dict[str, str] = {}
+    versions: dict[str, str] = {}
+
+
+def write_run(store: Store, manifest: Manifest) -> None:
+    """Write the manifest; a complete run then becomes the current one."""
+    write_atomically(store.runs / manifest.run_id / "manifest.json", msgspec.json.encode(manifest))
+    if manifest.status == "ok":
+        write_atomically(store.root / "current", manifest.run_id.encode())
+
+
+def read_run(store: Store, run_id: str | None = None) -> Manifest:
+    """The manifest of a run, the current one by default. Raises StoreError or UsageError if there is none."""
+    if run_id is None:
+        try:
+            run_id = (store.root / "current").read_text().strip()
+        except FileNotFoundError as error:
+            raise StoreError(f"store {store.root} holds no complete run yet; build one with: codeintel build") from error
+    path = store.runs / run_id / "manifest.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError as error:
+        raise UsageError(f"no run {run_id!r} in {store.root}; {nearest(run_id, run_ids(store))}") from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreError(f"manifest of run {run_id} cannot be read: {error}") from error
+
+
+def current_run(store: Store) -> Manifest | None:
+    return read_run(store) if (store.root / "current").exists() else None
+
+
+def run_ids(store: Store) -> list[str]:
+    """Runs that left a manifest, oldest first."""
+    return sorted(p.parent.name for p in store.runs.glob("*/manifest.json"))
+
+
+def artifacts_of(store: Store, run_id: str) -> Path:
+    return store.runs / run_id / "artifacts"
