@@ -82,7 +82,10 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Everything a build derives and publishes; names are table names. A contract makes its table public."""
+    """Everything a build derives and publishes; names are table names.
+
+    A contract makes its table public; `published` names further views whose contract is inferred.
+    """
 
     name: str
     sources: Mapping[str, Source]
@@ -90,3 +93,4 @@ class Pipeline:
     views: Mapping[str, str] = field(default_factory=dict)
     analyses: Mapping[str, Callable[..., pa.Table]] = field(default_factory=dict)
     contracts: Mapping[str, Contract] = field(default_factory=dict)
+    published: frozenset[str] = frozenset()

@@ -103,10 +103,10 @@ def _topological_names(tasks: Mapping[str, Task]) -> tuple[str, ...]:
     names = sorted(tasks)
     index = {name: position for position, name in enumerate(names)}
     graph = _graph(names, [(index[s], index[n]) for n in names for s in tasks[n].inputs if s in index])
-    try:
-        return tuple(rx.lexicographical_topological_sort(graph, key=str))
-    except rx.DAGHasCycle:
-        raise _cycle(graph) from None
+    order = rx.lexicographical_topological_sort(graph, key=str)
+    if len(order) < len(names):  # rustworkx 0.18 leaves the tasks of a cycle out instead of raising
+        raise _cycle(graph)
+    return tuple(order)
 
 
 def _cycle(graph: rx.PyDiGraph) -> PlanError:

@@ -1,0 +1,449 @@
+"""Hamilton's graph executor that runs an `ExecutionPlan` and nothing else.
+
+Hamilton's own executors take whatever the graph holds, first in first out, and stop at the first error. This one checks
+the whole closure against the plan before the first node, releases ready nodes by criticality, blocks on completions
+(one queue, no polling), frees a result at its last use, keeps going after a failure, and says of every task that did
+not run why it did not.
+
+    driver.graph_executor = PlanGraphExecutor(driver.adapter, plan, jobs=4)
+    results = driver.execute(["cpg_nodes"])          # what is missing here failed or was skipped
+    driver.graph_executor.outcome.failed             # … and this says so
+
+Which node belongs to which task: the node of the task's name, and any node tagged `task=<name>` (a decorator's
+helpers). A node tagged `layer="plan"` is a plan artifact. Everything else is rejected.
+
+Nodes run in daemon threads and never in the caller's, so that Ctrl-C always finds the caller in a wait that it can
+interrupt, and a native call that does not answer cannot keep the interpreter from leaving.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import chain
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any, Literal
+
+import rustworkx as rx
+from hamilton.driver import GraphExecutor, InvalidExecutorException
+from hamilton.execution.graph_functions import combine_config_and_inputs
+from hamilton.execution.grouping import NodeGroupPurpose
+from hamilton.graph import FunctionGraph
+from hamilton.lifecycle.base import LifecycleAdapterSet
+from hamilton.node import Node, NodeType
+
+from codeintel.errors import AdmissionError, RunError
+from codeintel.relspec.execution_outcome import (
+    ExecutionOutcome,
+    NodeEvent,
+    NodeOutcome,
+    Reason,
+    Status,
+    rejections,
+    task_of,
+)
+from codeintel.relspec.execution_plan import ExecutionPlan
+from codeintel.relspec.rustworkx_schedule import ReleaseOrder
+
+
+class PlanGraphExecutor(GraphExecutor):
+    """Runs the nodes of `plan` in criticality order on `jobs` threads.
+
+    `on_unknown`: nodes the plan does not admit raise an AdmissionError that lists them all, or are skipped with what
+    depends on them; either way `outcome` has them. `absent` gives the reason for tasks that were planned once and left
+    out of `plan` (`pruned by targets`, `reused`). `memory` estimates what a task holds while it runs, in the unit of
+    `memory_limit`; a task larger than the limit runs alone, or is skipped when `oversize` says so. `retry_on` are
+    errors of a dead worker, worth one more try. With `on_failure="return"` execute returns the final variables there
+    are, with "raise" it raises a RunError after everything else has run, so that trackers see a failed run.
+
+    `observe` is told every event as it happens. `on_interrupt` is called after Ctrl-C has stopped submission, before
+    KeyboardInterrupt goes on: there the caller ends its worker processes and starts its own clock for leaving hard.
+    """
+
+    def __init__(
+        self,
+        adapter: LifecycleAdapterSet,
+        plan: ExecutionPlan,
+        *,
+        jobs: int,
+        on_unknown: Literal["raise", "skip"] = "raise",
+        absent: Mapping[str, Reason] | None = None,
+        memory_limit: float | None = None,
+        memory: Mapping[str, float] | None = None,
+        oversize: Literal["alone", "skip"] = "alone",
+        retry_on: tuple[type[BaseException], ...] = (BrokenProcessPool,),
+        on_failure: Literal["return", "raise"] = "return",
+        observe: Callable[[NodeEvent], None] | None = None,
+        on_interrupt: Callable[[], None] | None = None,
+    ) -> None:
+        if jobs < 1:
+            raise ValueError(f"jobs is {jobs}; at least one is needed to run anything")
+        self.adapter, self.plan, self.jobs = adapter, plan, jobs
+        self.on_unknown, self.absent = on_unknown, dict(absent or {})
+        self.memory_limit, self.memory, self.oversize = memory_limit, memory or {}, oversize
+        self.retry_on, self.on_failure = retry_on, on_failure
+        self.observe, self.on_interrupt = observe, on_interrupt
+        self.outcome = ExecutionOutcome({})
+        self._current: _Execution | None = None
+
+    def validate(self, nodes_to_execute: list[Node]) -> None:
+        """Reject what no static plan can hold: Parallelizable and Collect, and adapters that run nodes elsewhere."""
+        dynamic = sorted(n.name for n in nodes_to_execute if n.node_role in (NodeType.EXPAND, NodeType.COLLECT))
+        if dynamic:
+            raise InvalidExecutorException(f"Parallelizable and Collect have no static plan: {', '.join(dynamic)}")
+        if self.adapter.does_method("do_remote_execute", is_async=False):
+            raise InvalidExecutorException("an adapter that executes nodes itself would bypass the plan's order")
+
+    def execute(
+        self,
+        fg: FunctionGraph,
+        final_vars: list[Any],  # the interface allows functions too; a Driver has made names of them
+        overrides: dict[str, Any] | None,  # Any: whatever Hamilton nodes exchange
+        inputs: dict[str, Any] | None,
+        run_id: str,
+    ) -> dict[str, Any]:
+        """Values of the final variables that could be computed; `outcome` has the rest of the story."""
+        execution = _Execution(self, fg, final_vars, overrides or {}, inputs or {}, run_id)
+        self._current = execution
+        try:
+            execution.admit()
+            execution.run()
+        finally:
+            self._current, self.outcome = None, execution.outcome()
+        if self.on_failure == "raise" and self.outcome.failed:
+            node, error = next(iter(self.outcome.failed.items()))
+            raise RunError(f"{node} failed: {error}", task=self.outcome.nodes[node].task) from error
+        return execution.final_values()
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C does, from any thread: execute raises KeyboardInterrupt in its own."""
+        if (execution := self._current) is not None:
+            execution.returned.put(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Return:
+    """What a worker thread hands back for one node."""
+
+    index: int
+    value: Any  # whatever the node returned
+    error: BaseException | None
+    started: float
+    ended: float
+    thread: str
+    retried: bool
+
+
+class _Execution:
+    """The state of one call of `execute`. Worker threads see `_serve` and below; all else is the driver's thread."""
+
+    def __init__(
+        self,
+        executor: PlanGraphExecutor,
+        fg: FunctionGraph,
+        final_vars: list[str],
+        overrides: dict[str, Any],
+        inputs: dict[str, Any],
+        run_id: str,
+    ) -> None:
+        self.settings, self.adapter, self.plan, self.run_id = executor, executor.adapter, executor.plan, run_id
+        given = combine_config_and_inputs(fg.config, inputs)
+        closure, external = fg.get_upstream_nodes(final_vars, runtime_inputs=given, runtime_overrides=overrides)
+        self.final_vars, self.inputs, self.overrides = final_vars, given, overrides
+        self.results = {n.name: given[n.name] for n in external if n.name in given} | dict(overrides)
+        nodes = {n.name: n for n in closure if not n.user_defined and n.name not in overrides}
+        self.names = sorted(nodes)
+        self.nodes = [nodes[name] for name in self.names]
+        self.sources = [[dependency.name for dependency in node.dependencies] for node in self.nodes]
+        self.task = [task_of(name, nodes[name].tags, self.plan) for name in self.names]
+        self.graph = _node_graph(self.names, self.sources)
+        self.groups = self._layers()
+        self.order = self._release_order()
+        self.uses = Counter(chain.from_iterable(self.sources))
+        self.keep = set(final_vars)
+        self.work: SimpleQueue[tuple[int, dict[str, Any]] | None] = SimpleQueue()
+        self.returned: SimpleQueue[_Return | None] = SimpleQueue()
+        self.hooks = {
+            name: self.adapter.does_hook(name, is_async=False)
+            for name in (
+                "post_task_group", "pre_task_submission", "pre_task_execute", "pre_node_execute",
+                "post_node_execute", "post_task_execute", "post_task_return",
+            )
+        }  # fmt: skip
+        self.remade = self.adapter.does_method("do_node_execute", is_async=False)
+        self.outcomes: dict[int, NodeOutcome] = {}
+        self.ready_at, self.released_at, self.events = [-1] * len(self.nodes), [-1] * len(self.nodes), 0
+        self.interrupted = False
+        self.began = perf_counter()
+
+    # -- before the first node -----------------------------------------------------------------------------------------
+
+    def admit(self) -> None:
+        rejected = rejections(
+            ((name, node.tags) for name, node in zip(self.names, self.nodes, strict=True)),
+            self.plan,
+            self.settings.absent,
+        )
+        for index, name in enumerate(self.names):
+            if name in rejected:
+                self._settle(index, "rejected", rejected[name])
+            else:
+                self._tell("admitted", index)
+        if rejected and self.settings.on_unknown == "raise":
+            raise AdmissionError(dict(rejected))
+        for index in list(self.outcomes):
+            self._skip_below(index, self.order.drop(index))
+        limit = self.settings.memory_limit
+        if limit is not None and self.settings.oversize == "skip":
+            for index in range(len(self.nodes)):
+                if index not in self.outcomes and self._cost(index) > limit:
+                    self._settle(index, "skipped", "over memory limit")
+                    self._skip_below(index, self.order.drop(index))
+
+    def _layers(self) -> tuple[tuple[str, ...], ...]:
+        """Task names by layer of Hamilton's own edges: a task counts with its last helper, an artifact not at all."""
+        depth = [0] * len(self.nodes)
+        for index in rx.topological_sort(self.graph):
+            for source in self.graph.predecessor_indices(index):
+                step = self.task[source] is not None and self.task[source] != self.task[index]
+                depth[index] = max(depth[index], depth[source] + step)
+        layer: dict[str, int] = {}
+        for task, own in zip(self.task, depth, strict=True):
+            if task is not None:
+                layer[task] = max(layer.get(task, 0), own)
+        layers: list[list[str]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
+        for task in sorted(layer):
+            layers[layer[task]].append(task)
+        return tuple(map(tuple, layers))
+
+    def _release_order(self) -> ReleaseOrder:
+        urgency = [0.0 if task is None else self.plan.schedule.criticality[task] for task in self.task]
+        for index in reversed(rx.topological_sort(self.graph)):  # helpers and artifacts matter as what waits for them
+            urgency[index] = max([urgency[index], *(urgency[i] for i in self.graph.successor_indices(index))])
+        limit = self.settings.memory_limit
+        cost = None if limit is None else [self._cost(index) for index in range(len(self.nodes))]
+        return ReleaseOrder(self.graph, urgency, jobs=self.settings.jobs, cost=cost, limit=limit)
+
+    def _cost(self, index: int) -> float:
+        return self.settings.memory.get(self.task[index] or self.names[index], 0.0)
+
+    # -- the driver's thread -------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        if self.hooks["post_task_group"]:
+            for layer in self.groups:
+                self.adapter.call_all_lifecycle_hooks_sync("post_task_group", run_id=self.run_id, task_ids=list(layer))
+        for index in self.order.ready():
+            self._mark(self.ready_at, index)
+        threads = [
+            threading.Thread(target=self._serve, name=f"plan-{number}", daemon=True)
+            for number in range(min(self.settings.jobs, len(self.nodes)))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while True:
+                while (index := self.order.take()) is not None:
+                    self._release(index)
+                if not self.order.running:
+                    break
+                self._take_back(self.returned.get())
+        except KeyboardInterrupt:
+            self.interrupted = True
+            if self.settings.on_interrupt is not None:
+                self.settings.on_interrupt()
+            raise
+        except BaseException:
+            self._drain()  # a hook refused: what runs already ends before the caller hears of it
+            raise
+        finally:
+            for _ in threads:
+                self.work.put(None)
+        for thread in threads:
+            thread.join()
+
+    def _release(self, index: int) -> None:
+        results = self.results
+        arguments = {name: results[name] for name in self.sources[index] if name in results}
+        self._mark(self.released_at, index)
+        self._hook("pre_task_submission", index, inputs=arguments, overrides=self.overrides)
+        self._tell("released", index)
+        self.work.put((index, arguments))
+
+    def _take_back(self, back: _Return | None) -> None:
+        if back is None:
+            raise KeyboardInterrupt
+        index, name, error = back.index, self.names[back.index], back.error
+        if back.retried:
+            self._tell("retried", index)
+        self._hook("post_task_return", index, result={name: back.value}, success=error is None, error=error)
+        if error is None:
+            self._settle(index, "ran", back=back)
+            if self.uses[name] or name in self.keep:
+                self.results[name] = back.value
+            self._drop_inputs(index)
+            for ready in self.order.finish(index):
+                self._mark(self.ready_at, ready)
+            return
+        traceback.clear_frames(error.__traceback__)  # its frames would keep the node's arguments alive
+        self._settle(index, "failed", cause=f"{type(error).__name__}: {error}", back=back)
+        self._drop_inputs(index)
+        self._skip_below(index, self.order.fail(index))
+
+    def _skip_below(self, cause: int, below: Sequence[int]) -> None:
+        for index in below:
+            if index not in self.outcomes:
+                self._settle(index, "skipped", "ancestor failed", self.task[cause] or self.names[cause])
+                self._drop_inputs(index)
+
+    def _settle(
+        self, index: int, status: Status, reason: Reason = "", cause: str = "", back: _Return | None = None
+    ) -> None:
+        outcome = NodeOutcome(
+            self.names[index], self.task[index], status, reason, cause,
+            ready=self.ready_at[index], released=self.released_at[index],
+        )  # fmt: skip
+        if back is not None:
+            outcome = NodeOutcome(
+                outcome.node, outcome.task, status, reason, cause, back.error,
+                back.started - self.began, back.ended - self.began, back.thread,
+                self.ready_at[index], self.released_at[index], self.events,
+            )  # fmt: skip
+            self.events += 1
+        self.outcomes[index] = outcome
+        self._tell(status, index, outcome)
+
+    def _drop_inputs(self, index: int) -> None:
+        for name in self.sources[index]:
+            self.uses[name] -= 1
+            if not self.uses[name] and name not in self.keep:
+                self.results.pop(name, None)
+
+    def _drain(self) -> None:
+        while self.order.running:
+            if (back := self.returned.get()) is not None:
+                self.order.fail(back.index)
+
+    def _mark(self, events: list[int], index: int) -> None:
+        events[index] = self.events
+        self.events += 1
+
+    def _tell(self, kind: Any, index: int, outcome: NodeOutcome | None = None) -> None:  # Any: the kinds of NodeEvent
+        if self.settings.observe is not None:
+            seconds, reason, cause = (outcome.seconds, outcome.reason, outcome.cause) if outcome else (0.0, "", "")
+            at = perf_counter() - self.began
+            self.settings.observe(NodeEvent(kind, self.names[index], self.task[index], at, seconds, reason, cause))
+
+    # -- worker threads ------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        # A call per node: its arguments and its value must not live on in a waiting thread's locals.
+        item = self.work.get()
+        if item is None or self.interrupted:
+            return False
+        self.returned.put(self._attempt(*item))
+        return True
+
+    def _attempt(self, index: int, arguments: dict[str, Any]) -> _Return:
+        thread, started, retried = threading.current_thread().name, perf_counter(), False
+        while True:
+            value, error = None, None
+            try:
+                value = self._run_task(index, arguments)
+            except self.settings.retry_on as death:
+                if not retried:
+                    retried = True
+                    continue
+                error = death
+            except BaseException as failure:  # noqa: BLE001 - whatever a node raises is its outcome
+                error = failure
+            return _Return(index, value, error, started, perf_counter(), thread, retried)
+
+    def _run_task(self, index: int, arguments: dict[str, Any]) -> Any:
+        value, error = None, None
+        self._hook("pre_task_execute", index, inputs=arguments, overrides=self.overrides)
+        try:
+            value = self._run_node(self.nodes[index], arguments)
+        except Exception as failure:
+            error = failure
+            raise
+        finally:
+            self._hook(
+                "post_task_execute", index, results={self.names[index]: value}, success=error is None, error=error
+            )
+        return value
+
+    def _run_node(self, node: Node, arguments: dict[str, Any]) -> Any:
+        """One node with its node hooks, as Hamilton's `execute_lifecycle_for_node` runs it, but for one thing.
+
+        There a BaseException reaches the hooks as a success with the result None, and a cache would keep that None.
+        Engines panic with BaseExceptions, so here they become RunErrors first. `task_id` is None because a cache or a
+        tracker would make a task id part of the node's name.
+        """
+        about = {"run_id": self.run_id, "node_": node, "kwargs": arguments, "task_id": None}
+        if self.hooks["pre_node_execute"]:
+            self.adapter.call_all_lifecycle_hooks_sync("pre_node_execute", **about)
+        value, error = None, None
+        try:
+            if self.remade:
+                value = self.adapter.call_lifecycle_method_sync("do_node_execute", **about)
+            else:
+                value = node(**arguments)
+        except Exception as failure:  # noqa: BLE001 - raised again below, after the hooks
+            error = failure
+        except BaseException as panic:  # noqa: BLE001 - see the docstring
+            error = RunError(f"{node.name}: {type(panic).__name__}: {panic}", task=node.name)
+            error.__cause__ = panic
+        if self.hooks["post_node_execute"]:
+            self.adapter.call_all_lifecycle_hooks_sync(
+                "post_node_execute", **about, success=error is None, error=error, result=value
+            )
+        if error is not None:
+            raise error
+        return value
+
+    def _hook(self, name: str, index: int, **about: Any) -> None:
+        if self.hooks[name]:
+            self.adapter.call_all_lifecycle_hooks_sync(
+                name, run_id=self.run_id, task_id=self.names[index], nodes=[self.nodes[index]], spawning_task_id=None,
+                purpose=NodeGroupPurpose.EXECUTE_SINGLE, **about,
+            )  # fmt: skip
+
+    # -- afterwards ----------------------------------------------------------------------------------------------------
+
+    def final_values(self) -> dict[str, Any]:
+        known = {**self.inputs, **self.results}
+        return {name: known[name] for name in self.final_vars if name in known}
+
+    def outcome(self) -> ExecutionOutcome:
+        for index in range(len(self.nodes)):
+            if index not in self.outcomes:  # Ctrl-C, a refused closure or a hook that raised came first
+                self._settle(index, "interrupted", "interrupted")
+        nodes = {name: self.outcomes[index] for index, name in enumerate(self.names)}
+        ours = set(self.task)
+        for name in self.plan.tasks:
+            if name not in ours:
+                nodes.setdefault(name, NodeOutcome(name, name, "skipped", self._why_absent(name)))
+        for name, reason in self.settings.absent.items():
+            nodes.setdefault(name, NodeOutcome(name, name, "skipped", reason))
+        return ExecutionOutcome(dict(sorted(nodes.items())), self.groups, self.interrupted)
+
+    def _why_absent(self, name: str) -> Reason:
+        return "reused" if name in self.overrides else "pruned by targets"
+
+
+def _node_graph(names: Sequence[str], sources: Sequence[Sequence[str]]) -> rx.PyDiGraph:
+    """Names with an edge from each source among them; indices are positions in `names`."""
+    graph = rx.PyDiGraph(multigraph=False, node_count_hint=len(names))
+    index = dict(zip(names, graph.add_nodes_from(names), strict=True))
+    graph.add_edges_from_no_data([(index[s], i) for i, wanted in enumerate(sources) for s in wanted if s in index])
+    return graph
