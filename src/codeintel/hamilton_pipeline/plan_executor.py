@@ -23,7 +23,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from queue import SimpleQueue
 from time import perf_counter
@@ -61,8 +61,8 @@ class PlanGraphExecutor(GraphExecutor):
     errors of a dead worker, worth one more try. With `on_failure="return"` execute returns the final variables there
     are, with "raise" it raises a RunError after everything else has run, so that trackers see a failed run.
 
-    `observe` is told every event as it happens. `on_interrupt` is called after Ctrl-C has stopped submission, before
-    KeyboardInterrupt goes on: there the caller ends its worker processes and starts its own clock for leaving hard.
+    `observe` is told every event as it happens. `on_interrupt` gets the outcome after Ctrl-C has stopped submission and
+    before KeyboardInterrupt goes on: there the caller ends its worker processes and starts a clock for leaving hard.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class PlanGraphExecutor(GraphExecutor):
         retry_on: tuple[type[BaseException], ...] = (BrokenProcessPool,),
         on_failure: Literal["return", "raise"] = "return",
         observe: Callable[[NodeEvent], None] | None = None,
-        on_interrupt: Callable[[], None] | None = None,
+        on_interrupt: Callable[[ExecutionOutcome], None] | None = None,
     ) -> None:
         if jobs < 1:
             raise ValueError(f"jobs is {jobs}; at least one is needed to run anything")
@@ -113,6 +113,12 @@ class PlanGraphExecutor(GraphExecutor):
         try:
             execution.admit()
             execution.run()
+        except KeyboardInterrupt:
+            execution.interrupted = True
+            self.outcome = execution.outcome()
+            if self.on_interrupt is not None:
+                self.on_interrupt(self.outcome)
+            raise
         finally:
             self._current, self.outcome = None, execution.outcome()
         if self.on_failure == "raise" and self.outcome.failed:
@@ -152,6 +158,7 @@ class _Execution:
         run_id: str,
     ) -> None:
         self.settings, self.adapter, self.plan, self.run_id = executor, executor.adapter, executor.plan, run_id
+        self.fg = fg
         given = combine_config_and_inputs(fg.config, inputs)
         closure, external = fg.get_upstream_nodes(final_vars, runtime_inputs=given, runtime_overrides=overrides)
         self.final_vars, self.inputs, self.overrides = final_vars, given, overrides
@@ -254,10 +261,7 @@ class _Execution:
                     break
                 self._take_back(self.returned.get())
         except KeyboardInterrupt:
-            self.interrupted = True
-            if self.settings.on_interrupt is not None:
-                self.settings.on_interrupt()
-            raise
+            raise  # at once: what runs may never answer
         except BaseException:
             self._drain()  # a hook refused: what runs already ends before the caller hears of it
             raise
@@ -286,43 +290,37 @@ class _Execution:
             self._settle(index, "ran", back=back)
             if self.uses[name] or name in self.keep:
                 self.results[name] = back.value
-            self._drop_inputs(index)
             for ready in self.order.finish(index):
                 self._mark(self.ready_at, ready)
             return
         traceback.clear_frames(error.__traceback__)  # its frames would keep the node's arguments alive
         self._settle(index, "failed", cause=f"{type(error).__name__}: {error}", back=back)
-        self._drop_inputs(index)
         self._skip_below(index, self.order.fail(index))
 
     def _skip_below(self, cause: int, below: Sequence[int]) -> None:
         for index in below:
             if index not in self.outcomes:
                 self._settle(index, "skipped", "ancestor failed", self.task[cause] or self.names[cause])
-                self._drop_inputs(index)
 
     def _settle(
         self, index: int, status: Status, reason: Reason = "", cause: str = "", back: _Return | None = None
     ) -> None:
         outcome = NodeOutcome(
-            self.names[index], self.task[index], status, reason, cause,
-            ready=self.ready_at[index], released=self.released_at[index],
+            self.names[index], self.task[index], status, reason, cause, ready=self.ready_at[index],
+            released=self.released_at[index], artifact=self.nodes[index].tags.get("layer") == "plan",
         )  # fmt: skip
         if back is not None:
-            outcome = NodeOutcome(
-                outcome.node, outcome.task, status, reason, cause, back.error,
-                back.started - self.began, back.ended - self.began, back.thread,
-                self.ready_at[index], self.released_at[index], self.events,
-            )  # fmt: skip
+            started, ended = back.started - self.began, back.ended - self.began
+            outcome = replace(
+                outcome, error=back.error, started=started, ended=ended, thread=back.thread, done=self.events
+            )
             self.events += 1
         self.outcomes[index] = outcome
-        self._tell(status, index, outcome)
-
-    def _drop_inputs(self, index: int) -> None:
         for name in self.sources[index]:
             self.uses[name] -= 1
             if not self.uses[name] and name not in self.keep:
                 self.results.pop(name, None)
+        self._tell(status, index, outcome)
 
     def _drain(self) -> None:
         while self.order.running:
@@ -435,7 +433,20 @@ class _Execution:
                 nodes.setdefault(name, NodeOutcome(name, name, "skipped", self._why_absent(name)))
         for name, reason in self.settings.absent.items():
             nodes.setdefault(name, NodeOutcome(name, name, "skipped", reason))
-        return ExecutionOutcome(dict(sorted(nodes.items())), self.groups, self.interrupted)
+        return ExecutionOutcome(dict(sorted(nodes.items())), self.groups, self._reads(), self.interrupted)
+
+    def _reads(self) -> dict[str, frozenset[str]]:
+        """Tasks that each task depends on in Hamilton's graph, reused ones included."""
+        task_at = dict(zip(self.names, self.task, strict=True))
+        for name in self.overrides:
+            if name in self.fg.nodes:
+                tags = self.fg.nodes[name].tags
+                task_at[name] = None if tags.get("layer") == "plan" else tags.get("task", name)
+        reads: dict[str, set[str]] = {task: set() for task in self.task if task is not None}
+        for task, sources in zip(self.task, self.sources, strict=True):
+            if task is not None:
+                reads[task].update(s for name in sources if (s := task_at.get(name)) is not None and s != task)
+        return {task: frozenset(read) for task, read in reads.items()}
 
     def _why_absent(self, name: str) -> Reason:
         return "reused" if name in self.overrides else "pruned by targets"

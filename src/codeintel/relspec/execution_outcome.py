@@ -36,6 +36,7 @@ class NodeOutcome:
     ready: int = -1
     released: int = -1
     done: int = -1
+    artifact: bool = False
 
     @property
     def seconds(self) -> float:
@@ -49,11 +50,12 @@ class ExecutionOutcome:
 
     `nodes` has every node of the closure, and every task that the plan lists or the caller explained but that had no
     node to run. `groups` holds task names by layer of the graph that was really executed: Hamilton's edges, not the
-    plan's.
+    plan's; empty when nobody saw them. `reads` has the tasks that each task's nodes depend on in that same graph.
     """
 
     nodes: Mapping[str, NodeOutcome]
     groups: tuple[tuple[str, ...], ...] = ()
+    reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     interrupted: bool = False
 
     @property

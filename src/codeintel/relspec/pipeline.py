@@ -94,3 +94,13 @@ class Pipeline:
     analyses: Mapping[str, Callable[..., pa.Table]] = field(default_factory=dict)
     contracts: Mapping[str, Contract] = field(default_factory=dict)
     published: frozenset[str] = frozenset()
+
+
+def analysis(schema: pa.Schema) -> Callable[[Callable[..., pa.Table]], Callable[..., pa.Table]]:
+    """Declare the output schema of an analysis: a function whose parameters name its input tables."""
+
+    def declared(function: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+        function.output_schema = schema  # pyrefly: ignore[missing-attribute]  functions take attributes
+        return function
+
+    return declared
