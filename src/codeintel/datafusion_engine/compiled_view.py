@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from datafusion import DataFrame, LogicalPlan, SessionContext, SQLOptions
+from datafusion import DataFrame, LogicalPlan, SessionContext
 
 from codeintel.datafusion_engine import engine_errors
 from codeintel.datafusion_engine.column_lineage import column_lineage
 from codeintel.datafusion_engine.partition_modes import partition_modes
-from codeintel.datafusion_engine.references import References
+from codeintel.datafusion_engine.references import References, references
 from codeintel.datafusion_engine.scans import scans, table_of, variant_of, walk_scans
-from codeintel.datafusion_engine.session import ScalarFunction, new_session, plain_schema, register_stubs
-from codeintel.datafusion_engine.sql_text import calls, front_matter, line_of, refuse_what_no_view_may_do, tokens
+from codeintel.datafusion_engine.schemas import plain_schema, schema_digest
+from codeintel.datafusion_engine.session import QUERIES_ONLY, ScalarFunction, new_session, register_stubs
+from codeintel.datafusion_engine.sql_text import calls, front_matter, refuse_what_no_view_may_do, tokens
 from codeintel.errors import PlanError, nearest
 from codeintel.fingerprint import digest
 from codeintel.relspec.task import Mode
@@ -38,7 +39,6 @@ class CompiledView:
 def compile_view(
     view: str,
     sql: str,
-    named: References,
     schemas: Mapping[str, pa.Schema],
     *,
     keyed: frozenset[str],
@@ -46,7 +46,11 @@ def compile_view(
     where: str,
     udfs: Sequence[ScalarFunction] = (),
 ) -> CompiledView:
-    """Compile `sql` against tables of these `schemas`: those that `named` says it reads. PlanError if it is no view."""
+    """Compile `sql` against those of the tables in `schemas` that it names. PlanError if it is no view.
+
+    `keyed` are the file-keyed ones, `where` is the file it came from.
+    """
+    named = references(sql)
     refuse_what_no_view_may_do(sql, view, where)
     if named.sampled:
         raise PlanError(f"view {view!r} ({where}) has a TABLESAMPLE, which the engine would ignore", subject=view)
@@ -79,49 +83,20 @@ def compile_view(
     return CompiledView(modes, columns, parts, column_lineage(plan, output.names, found), output, partitioned)
 
 
-def schema_digest(schema: pa.Schema) -> str:
-    """Digest of names, types, nullability and order."""
-    return digest([(field.name, str(field.type), field.nullable) for field in schema])
-
-
-def is_file_keyed(schema: pa.Schema) -> bool:
-    """Whether a declared table of this schema is partitioned by bucket: it has `path` and `bucket`."""
-    return schema.names.count("path") == schema.names.count("bucket") == 1 and (
-        pa.types.is_string(schema.field("path").type) and pa.types.is_int32(schema.field("bucket").type)
-    )
-
-
 def _plan(
     context: SessionContext, sql: str, view: str, where: str, direct: Mapping[str, pa.Schema]
 ) -> tuple[DataFrame, LogicalPlan]:
-    queries_only = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
     try:
-        frame = context.sql_with_options(sql, queries_only)
+        frame = context.sql_with_options(sql, QUERIES_ONLY)
         plan = frame.optimized_logical_plan()
     except BaseException as error:
         if isinstance(error, Exception) or engine_errors.is_panic(error):
-            raise explained(error, sql, view, where, direct) from None
+            raise engine_errors.explained(error, sql, direct, f"view {view!r}", view, where) from None
         raise
     kind = type(variant_of(frame.logical_plan())).__name__
     if kind in _NOT_QUERIES:
         raise PlanError(f"view {view!r} ({where}) is {kind}, not a query", subject=view)
     return frame, plan
-
-
-def explained(error: BaseException, sql: str, view: str, where: str, schemas: Mapping[str, pa.Schema]) -> PlanError:
-    """The engine's refusal with the place in the file and the nearest known names."""
-    text, line = engine_errors.reason(error)
-    if (table := engine_errors.unknown_table(error)) is not None:
-        line = line_of(sql, table.rpartition(".")[2]) or line
-        text = f"reads unknown table {table!r}; {nearest(table, schemas)}"
-    elif (unknown := engine_errors.unknown_column(error)) is not None:
-        column, qualifier = unknown
-        line = line_of(sql, column)
-        tables = {qualifier: schemas[qualifier]} if qualifier in schemas else schemas
-        columns = {name for schema in tables.values() for name in schema.names}
-        of = f" of {qualifier!r}" if qualifier else ""
-        text = f"names unknown column {column!r}{of}; {nearest(column, columns)}"
-    return PlanError(f"view {view!r} ({where}{f':{line}' if line else ''}): {text}", subject=view, line=line)
 
 
 def _check_output(output: pa.Schema, view: str, where: str) -> None:
@@ -136,7 +111,7 @@ def _check_output(output: pa.Schema, view: str, where: str) -> None:
 
 
 def _cross_check(columns: Mapping[str, frozenset[str]], named: References, view: str, where: str) -> None:
-    """The engine may read no column that the text does not mention. (Nor a table: it was only given those named.)"""
+    """The engine may read no column that the text does not mention. Tables need no check: it is given those named."""
     if named.columns is None:
         return
     for table, read in columns.items():
@@ -154,7 +129,8 @@ def _asserted(modes: dict[str, Mode], assertion: str, view: str, where: str) -> 
         table, _, mode = (word.strip() for word in clause.partition("="))
         if table not in modes:
             raise PlanError(
-                f"view {view!r} ({where}) asserts a mode for {table!r}, which it does not read; {nearest(table, modes)}",
+                f"view {view!r} ({where}) asserts a mode for {table!r}, which it does not read; "
+                f"{nearest(table, modes)}",
                 subject=view,
             )
         if mode not in ("same_bucket", "whole"):
@@ -163,8 +139,8 @@ def _asserted(modes: dict[str, Mode], assertion: str, view: str, where: str) -> 
             )
         if mode == "same_bucket" and modes[table] != "same_bucket":
             raise PlanError(
-                f"view {view!r} ({where}) asserts {table}=same_bucket, but its bucket's rows may depend on other buckets "
-                f"of {table}: join it on path or bucket, and key groups and windows by them",
+                f"view {view!r} ({where}) asserts {table}=same_bucket, but a bucket's rows may depend on other "
+                f"buckets of {table}: join it on path or bucket, and key groups and windows by them",
                 subject=view,
             )
         modes = {**modes, table: "whole" if mode == "whole" else modes[table]}

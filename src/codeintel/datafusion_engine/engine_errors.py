@@ -7,6 +7,12 @@ DataFusion raises ValueError, bare Exception or, for its own panics, a BaseExcep
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from codeintel.datafusion_engine.sql_text import line_of
+from codeintel.errors import PlanError, nearest
 
 _PREFIX = re.compile(
     r"^(?:DataFusion error|Error during planning|Schema error|SQL error|This feature is not implemented|External error"
@@ -49,3 +55,27 @@ def unknown_column(error: BaseException) -> tuple[str, str | None] | None:
     parts = re.findall(r'"(?:[^"]|"")*"|[^."]+', match["name"])
     parts = [p[1:-1].replace('""', '"') if p.startswith('"') else p for p in parts]
     return (parts[-1], parts[-2] if len(parts) > 1 else None) if parts else None
+
+
+def explained(
+    error: BaseException,
+    sql: str,
+    schemas: Mapping[str, pa.Schema],
+    what: str,
+    subject: str | None,
+    origin: str | None = None,
+) -> PlanError:
+    """The engine's refusal to plan `what`, with the place in the text and the nearest of the names in `schemas`."""
+    text, line = reason(error)
+    if (table := unknown_table(error)) is not None:
+        line = line_of(sql, table.rpartition(".")[2]) or line
+        text = f"reads unknown table {table!r}; {nearest(table, schemas)}"
+    elif (unknown := unknown_column(error)) is not None:
+        column, qualifier = unknown
+        line = line_of(sql, column)
+        tables = [schemas[qualifier]] if qualifier in schemas else list(schemas.values())
+        columns = {name for schema in tables for name in schema.names}
+        of = f" of {qualifier!r}" if qualifier else ""
+        text = f"names unknown column {column!r}{of}; {nearest(column, columns)}"
+    place = f"{origin}:{line}" if origin and line else origin or (f"line {line}" if line else "")
+    return PlanError(f"{what}{f' ({place})' if place else ''}: {text}", subject=subject, line=line)

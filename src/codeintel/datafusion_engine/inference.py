@@ -7,29 +7,66 @@ DataFusion nor sqlglot is imported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
+import msgspec
 import pyarrow as pa
 
-from codeintel.datafusion_engine.compiled_view import compile_view, is_file_keyed
-from codeintel.datafusion_engine.references import References, references
-from codeintel.datafusion_engine.session import ScalarFunction
+from codeintel.datafusion_engine.plan_cache import (
+    Entry,
+    Named,
+    PlanCache,
+    StoredLineage,
+    decoded_schema,
+    encoded_schema,
+)
+from codeintel.datafusion_engine.schemas import is_file_keyed, schema_digest
+from codeintel.datafusion_engine.sql_text import front_matter, line_of
 from codeintel.errors import PlanError, nearest
+from codeintel.fingerprint import digest_bytes
 from codeintel.relspec.task import Task
+
+if TYPE_CHECKING:
+    from codeintel.datafusion_engine.session import ScalarFunction
+
+__all__ = ["Inferred", "PlanCache", "front_matter", "infer", "infer_tasks"]
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """`tasks` in topological order; `schemas` of the views' outputs; `partitioned`: tables and views that are
-    file-keyed, whose rows of a bucket follow from their files' rows of that bucket alone or are cut by `bucket`.
+    """Views as tasks, in topological order, and the schemas of their outputs.
+
+    `partitioned` are the tables and views whose `path` and `bucket` are known to belong together. A view among them
+    runs bucket by bucket: with the bucket's rows of its `same_bucket` inputs, all rows of the `whole` ones, and of the
+    result only the rows of the bucket. Any other view runs once over all rows.
     """
 
     tasks: tuple[Task, ...]
     schemas: Mapping[str, pa.Schema]
     partitioned: frozenset[str]
+
+
+class _Schemas(Mapping[str, pa.Schema]):
+    """Schemas by table, those from the cache decoded when asked for."""
+
+    def __init__(self, known: Mapping[str, pa.Schema]) -> None:
+        self.decoded: dict[str, pa.Schema] = dict(known)
+        self.stored: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> pa.Schema:
+        if name not in self.decoded:
+            self.decoded[name] = decoded_schema(self.stored[name])
+        return self.decoded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.decoded.keys() | self.stored.keys())
+
+    def __len__(self) -> int:
+        return len(self.decoded.keys() | self.stored.keys())
 
 
 def infer(
@@ -38,30 +75,41 @@ def infer(
     *,
     udfs: Sequence[ScalarFunction] = (),
     origins: Mapping[str, str] | None = None,
-    cache: object = None,
+    cache: PlanCache | None = None,
 ) -> Inferred:
     """Tasks of `views` (name → SQL text) over `tables` (everything that is not a view). PlanError names what is wrong.
 
-    `origins` gives the file that a view came from, for errors.
+    `origins` gives the file that a view came from, for errors. `cache` is read, filled and saved.
     """
     where = {view: (origins or {}).get(view, f"{view}.sql") for view in views}
     if both := sorted(views.keys() & tables.keys()):
         raise PlanError(f"view {both[0]!r} ({where[both[0]]}) has the name of a table", subject=both[0])
-    named = {view: references(sql, views.keys() | tables.keys()) for view, sql in views.items()}
-    schemas = dict(tables)
+    known = views.keys() | tables.keys()
+    named = {view: _named(sql, known, cache) for view, sql in views.items()}
+    digests = {table: schema_digest(schema) for table, schema in tables.items()}
     keyed = {table for table, schema in tables.items() if is_file_keyed(schema)}
+    schemas, outputs = _Schemas(tables), _Schemas({})
+    functions = sorted(each.digest() for each in udfs)
     engine = f"datafusion {version('datafusion')}"
     tasks = []
-    for view in _ordered(named, tables.keys(), where):
-        compiled = compile_view(
-            view, views[view], named[view], schemas,
-            keyed=frozenset(keyed), engine=engine, where=where[view], udfs=udfs,
-        )  # fmt: skip
-        schemas[view] = compiled.schema
-        if compiled.partitioned:
+    for view in _ordered(named, views, tables, where):
+        read = [(table, digests[table], table in keyed) for table in named[view].tables if table in known]
+        key = digest_bytes(repr((view, views[view], read, functions)).encode("utf-8", "surrogatepass"))
+        entry = cache.view(key) if cache else None
+        if entry is None:
+            entry = _compiled(view, views[view], schemas, frozenset(keyed), engine, where[view], udfs)
+            if cache:
+                cache.add(views[view], named[view], key, entry)
+        schemas.stored[view] = outputs.stored[view] = entry.schema
+        digests[view] = entry.schema_digest
+        if entry.partitioned:
             keyed.add(view)
-        tasks.append(Task.of_parts(view, "view", compiled.inputs, compiled.columns, compiled.parts, compiled.lineage))
-    return Inferred(tuple(tasks), {view: schemas[view] for view in views}, frozenset(keyed))
+        columns = {table: frozenset(read) for table, read in entry.columns.items()}
+        lineage = StoredLineage(bytes(entry.lineage))
+        tasks.append(Task(view, "view", entry.inputs, columns, entry.signature, entry.parts, lineage))
+    if cache:
+        cache.save()
+    return Inferred(tuple(tasks), outputs, frozenset(keyed))
 
 
 def infer_tasks(views: Mapping[str, str], sources: Mapping[str, pa.Schema]) -> tuple[Task, ...]:
@@ -69,21 +117,60 @@ def infer_tasks(views: Mapping[str, str], sources: Mapping[str, pa.Schema]) -> t
     return infer(views, sources).tasks
 
 
+def _named(sql: str, known: Set[str], cache: PlanCache | None) -> Named:
+    found = cache.named(sql) if cache else None
+    if found is None:
+        from codeintel.datafusion_engine.references import references  # noqa: PLC0415 - a warm plan needs no parser
+
+        named = references(sql)
+        found = Named(named.parsed, sorted(named.tables))
+    return found if found.parsed else Named(False, [table for table in found.tables if table in known])
+
+
+def _compiled(
+    view: str,
+    sql: str,
+    schemas: Mapping[str, pa.Schema],
+    keyed: frozenset[str],
+    engine: str,
+    where: str,
+    udfs: Sequence[ScalarFunction],
+) -> Entry:
+    from codeintel.datafusion_engine.compiled_view import compile_view  # noqa: PLC0415 - a warm plan needs no engine
+
+    compiled = compile_view(view, sql, schemas, keyed=keyed, engine=engine, where=where, udfs=udfs)
+    task = Task.of_parts(view, "view", compiled.inputs, compiled.columns, compiled.parts)
+    return Entry(
+        task.signature,
+        compiled.inputs,
+        {table: sorted(columns) for table, columns in compiled.columns.items()},
+        compiled.parts,
+        compiled.partitioned,
+        schema_digest(compiled.schema),
+        encoded_schema(compiled.schema),
+        msgspec.Raw(msgspec.json.encode({column: sorted(origins) for column, origins in compiled.lineage.items()})),
+    )
+
+
 def _ordered(
-    named: Mapping[str, References], tables: Mapping[str, object] | set, where: Mapping[str, str]
+    named: Mapping[str, Named], views: Mapping[str, str], tables: Mapping[str, pa.Schema], where: Mapping[str, str]
 ) -> list[str]:
     """Views after the views they read, by name where there is a choice."""
-    known = named.keys() | tables
     for view, each in sorted(named.items()):
-        for table in sorted(each.tables - known):
-            raise PlanError(
-                f"view {view!r} ({where[view]}) reads unknown table {table!r}; {nearest(table, known)}", subject=view
-            )
-    sorter = TopologicalSorter({view: sorted(named[view].tables & named.keys()) for view in sorted(named)})
+        for table in each.tables:
+            if table not in views and table not in tables:
+                line = line_of(views[view], table)
+                raise PlanError(
+                    f"view {view!r} ({where[view]}{f':{line}' if line else ''}): reads unknown table {table!r}; "
+                    f"{nearest(table, views.keys() | tables.keys())}",
+                    subject=view,
+                    line=line,
+                )
+    sorter = TopologicalSorter({view: [t for t in named[view].tables if t in views] for view in sorted(named)})
     try:
         sorter.prepare()
     except CycleError as error:
-        cycle = list(reversed(error.args[1]))
+        cycle = list(reversed(error.args[1]))  # graphlib lists each view after one that reads it
         raise PlanError(f"views read each other in a cycle: {' → '.join(cycle)}", subject=cycle[0]) from None
     order: list[str] = []
     while ready := sorted(sorter.get_ready()):

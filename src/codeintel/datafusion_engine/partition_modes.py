@@ -34,14 +34,18 @@ from codeintel.datafusion_engine.plan_columns import column_names, position_of
 from codeintel.datafusion_engine.scans import Place, Scans, placed_scans, table_of, variant_of
 from codeintel.relspec.task import Mode
 
-Key = tuple[int, Literal["path", "bucket"]]
+KeyKind = Literal["path", "bucket"]
+Key = tuple[int, KeyKind]
 
 _MOST_SLICES = 48  # a plan of many global joins has one slice per side; beyond this the least local are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`local` scans, by place; `keys`, by output position; `spine`: local scans whose empty slice empties the output's."""
+    """A way to cut an output by bucket: `local` scans, by place, and `keys`, by output position.
+
+    `spine` are the local scans whose empty slice makes the output's slice empty.
+    """
 
     local: frozenset[Place]
     keys: frozenset[Key]
@@ -137,7 +141,9 @@ def _scan(scan: variants.TableScan, at: Place, working: Mapping[str, _Working], 
         places = {index: position for position, (index, _) in enumerate(columns)}
         keys = frozenset((places[column], kind) for column, kind in reference.keys if column in places)
     elif table in keyed:
-        keys = frozenset((position, name) for position, (_, name) in enumerate(columns) if name in ("path", "bucket"))
+        names = [name for _, name in columns]
+        kinds: tuple[KeyKind, ...] = ("path", "bucket")
+        keys = frozenset((names.index(kind), kind) for kind in kinds if kind in names)
     else:
         return []
     cut = Slice(frozenset({at}), keys, frozenset({at}))
@@ -215,13 +221,15 @@ def _joined(
     plan: LogicalPlan, join: variants.Join, below: list[list[Slice]], names: list[list[str]]
 ) -> Iterator[Slice]:
     kind, width = str(join.join_type()), len(names[0])
-    pairs = [(position_of(left, names[0]), position_of(right, names[1])) for left, right in join.on()]
+    pairs: list[tuple[int | None, int | None]] = [
+        (position_of(left, names[0]), position_of(right, names[1])) for left, right in join.on()
+    ]
     # NOT IN over a null answers for all rows: its join is by key only if nothing but keys is compared.
     null_aware = plan.display().rstrip().endswith("null_aware")
 
     def by_key(left: Slice, right: Slice) -> bool:
-        kinds = dict(left.keys), dict(right.keys)
-        same = [l is not None and l in kinds[0] and kinds[0][l] == kinds[1].get(r) for l, r in pairs]
+        kinds: list[dict[int | None, str]] = [dict(left.keys), dict(right.keys)]
+        same = [kinds[0].get(a, "none") == kinds[1].get(b) for a, b in pairs]
         return all(same) and bool(same) if null_aware else any(same)
 
     def shifted(cut: Slice) -> Slice:
@@ -245,14 +253,14 @@ def _joined(
                 yield Slice(local, placed.keys, right.spine | (left.spine if kind == "RightSemi" else frozenset()))
     if preserves_left:
         for left in below[0]:
-            kinds = dict(left.keys)
-            equal = [(r + width, kinds[l]) for l, r in pairs if kind == "Inner" and r is not None and l in kinds]
+            kinds: dict[int | None, KeyKind] = dict(left.keys)
+            equal = [(b + width, kinds[a]) for a, b in pairs if kind == "Inner" and b is not None and a in kinds]
             yield Slice(left.local, left.keys.union(equal), left.spine)
     if preserves_right:
         for right in below[1]:
-            kinds = dict(right.keys)
+            kinds: dict[int | None, KeyKind] = dict(right.keys)
             placed = right if right_only else shifted(right)
-            equal = [(l, kinds[r]) for l, r in pairs if kind == "Inner" and l is not None and r in kinds]
+            equal = [(a, kinds[b]) for a, b in pairs if kind == "Inner" and a is not None and b in kinds]
             yield Slice(right.local, placed.keys.union(equal), right.spine)
 
 

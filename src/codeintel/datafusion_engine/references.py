@@ -6,7 +6,6 @@ token: every known name counts as read, an over-approximation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlglot
@@ -32,20 +31,21 @@ class References:
     sampled: bool = False
 
 
-def references(sql: str, known: Iterable[str]) -> References:
-    """What `sql` names. `known` are the names to look for if it cannot be parsed."""
+def references(sql: str) -> References:
+    """What `sql` names; all its words if it cannot be parsed."""
     for dialect in _DIALECTS:
         try:
             statements = sqlglot.parse(sql, read=dialect or None, error_level=sqlglot.ErrorLevel.RAISE)
         except (SqlglotError, RecursionError):
             continue
-        if len(statements) == 1 and isinstance(statements[0], exp.Query | exp.Values):
-            return _of_tree(statements[0])
-    words = {token.name for token in tokens(sql) if token.kind in ("word", "quoted")}
-    return References(frozenset(known) & words, None, parsed=False)
+        tree = statements[0] if len(statements) == 1 else None
+        if isinstance(tree, exp.Query | exp.Values):
+            return _of_tree(tree)
+    words = frozenset(token.name for token in tokens(sql) if token.kind in ("word", "quoted"))
+    return References(words, None, parsed=False)
 
 
-def _of_tree(tree: exp.Expression) -> References:
+def _of_tree(tree: exp.Query | exp.Values) -> References:
     tables = {
         _name(table.this)
         for table in tree.find_all(exp.Table)

@@ -25,12 +25,9 @@ Place = tuple[int, ...]  # the way from the root: which input to take, again and
 
 @dataclass(frozen=True, slots=True)
 class Scans:
-    """`columns` of every table scanned; `visible` how often the walk met a table; `hidden` columns per table that only
-    the text shows, tables of equal counts excluded.
-    """
+    """The columns read of each table, and of those tables that only the text shows at some place."""
 
     columns: Mapping[str, frozenset[str]]
-    visible: Mapping[str, int]
     hidden: Mapping[str, frozenset[str]]
 
 
@@ -56,7 +53,7 @@ def scans(plan: LogicalPlan, known: Mapping[str, frozenset[str]]) -> Scans:
         for table in walked.keys() | printed.keys()
     }
     hidden = {table: merged[table] for table in printed if shown[table] > visible[table]}
-    return Scans(merged, dict(visible), hidden)
+    return Scans(merged, hidden)
 
 
 def walk_scans(plan: LogicalPlan) -> Iterator[variants.TableScan]:
@@ -76,8 +73,8 @@ def placed_scans(
     if isinstance(variant, variants.TableScan) and table_of(variant) not in working:
         yield at, table_of(variant)
     for index, child in enumerate(plan.inputs()):
-        inside = isinstance(variant, variants.RecursiveQuery) and index == 1
-        yield from placed_scans(child, (*at, index), working | {variant.name()} if inside else working)
+        own = {variant.name()} if isinstance(variant, variants.RecursiveQuery) and index == 1 else set()
+        yield from placed_scans(child, (*at, index), working | own)
 
 
 def variant_of(plan: LogicalPlan) -> object:

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
-from datafusion import SessionConfig, SessionContext, udf
+from datafusion import DataFrame, SessionConfig, SessionContext, SQLOptions, udf
 
+from codeintel.datafusion_engine import engine_errors
+from codeintel.datafusion_engine.schemas import plain_schema
+from codeintel.errors import RunError
 from codeintel.fingerprint import code_digest, digest
 
 _OPTIONS = {
@@ -22,6 +25,7 @@ _OPTIONS = {
     "datafusion.sql_parser.enable_ident_normalization": "true",
 }
 STUB_LOCATION = "/codeintel/stub"
+QUERIES_ONLY = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +73,48 @@ def register_arrow(context: SessionContext, tables: Mapping[str, pa.Table | list
         context.register_record_batches(quoted(name), [batches])
 
 
-def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """`schema` as tables keep it: no metadata, no views, everything nullable (a view promises no more than that)."""
-    return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
+def execute(
+    sql: str,
+    inputs: Mapping[str, pa.Table | list[pa.RecordBatch]],
+    schema: pa.Schema | None = None,
+    *,
+    task: str | None = None,
+    udfs: Iterable[ScalarFunction] = (),
+) -> pa.Table:
+    """Rows of `sql` over Arrow tables, in a session of its own with one partition, in the engine's order.
+
+    With `schema`, its columns in its order and types; without it, the engine's types made plain. PlanError if the query
+    cannot be planned, RunError if it fails while running, the engine's panics included.
+    """
+    context = new_session(udfs=udfs)
+    try:
+        register_arrow(context, inputs)
+        frame = context.sql_with_options(sql, QUERIES_ONLY)
+    except BaseException as error:
+        if isinstance(error, Exception) or engine_errors.is_panic(error):
+            schemas = {name: _schema_of(table) for name, table in inputs.items()}
+            raise engine_errors.explained(error, sql, schemas, f"view {task!r}" if task else "query", task) from None
+        raise
+    try:
+        found = frame.to_arrow_table()
+        wanted = plain_schema(found.schema) if schema is None else schema
+        return found.select(wanted.names).cast(wanted)
+    except BaseException as error:
+        if isinstance(error, Exception) or engine_errors.is_panic(error):
+            text, _ = engine_errors.reason(error)
+            raise RunError(f"{f'view {task!r}' if task else 'query'} failed: {text}", task=task) from None
+        raise
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind):
-        return pa.binary()
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain_type(kind.value_type)))
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_plain_type(field.type)) for field in kind])
-    return kind
+def read_only(context: SessionContext, query: str, known: Mapping[str, pa.Schema]) -> DataFrame:
+    """`query` planned, if it is one and changes nothing. PlanError names the line and the nearest of `known` names."""
+    try:
+        return context.sql_with_options(query, QUERIES_ONLY)
+    except BaseException as error:
+        if isinstance(error, Exception) or engine_errors.is_panic(error):
+            raise engine_errors.explained(error, query, known, "query", None) from None
+        raise
+
+
+def _schema_of(table: pa.Table | list[pa.RecordBatch]) -> pa.Schema:
+    return table.schema if isinstance(table, pa.Table) else table[0].schema

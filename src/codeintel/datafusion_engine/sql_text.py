@@ -40,6 +40,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_KINDS: tuple[TokenKind, ...] = ("word", "symbol", "quoted", "string", "number", "parameter")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _FRONT_MATTER = re.compile(r"--\s*([A-Za-z][\w-]*)\s*:\s*(.*)")
 
@@ -72,8 +73,8 @@ def _tokens(sql: str) -> Iterator[Token]:
         match = _TOKEN.match(sql, position)
         assert match is not None  # `symbol` takes any character
         end = _block_comment_end(sql, position) if match["block"] else match.end()
-        kind = match.lastgroup if match.lastgroup != "tag" else "string"
-        if kind not in ("space", "block"):
+        kind = next((k for k in _KINDS if match[k] is not None), None)
+        if kind is not None:  # else a space or a comment
             yield Token(kind, match[0], line)
         line += sql.count("\n", position, end)
         position = end
