@@ -60,7 +60,7 @@ def schedule_tasks(graph: PlanGraph, weights: Mapping[str, float]) -> Schedule:
         criticality=dict(zip(names, below, strict=True)),
         # Sums in another order differ in the last bits; a nanosecond is below anything a weight can mean.
         slack={name: max(0.0, round(length - below[i] - above[i], 9)) for i, name in enumerate(names)},
-        critical_path=tuple(names[i] for i in _longest_path(reduced, seconds)),
+        critical_path=tuple(names[i] for i in _longest_path(reduced, below)),
         critical_path_length=length,
         isolates=tuple(sorted(names[i] for i in rx.isolates(reduced))),
     )
@@ -80,15 +80,18 @@ def _earliest_starts(graph: rx.PyDiGraph, seconds: Sequence[float]) -> list[floa
     return starts
 
 
-def _longest_path(graph: rx.PyDiGraph, seconds: Sequence[float]) -> list[int]:
-    if not seconds:
-        return []
-    # rustworkx weighs edges, not nodes: an edge carries its target, and a root edge lets each chain's first task count.
-    rooted = graph.copy()
-    root = rooted.add_node("")
-    rooted.add_edges_from_no_data([(root, node) for node in range(len(seconds)) if not graph.in_degree(node)])
-    path = rx.dag_weighted_longest_path(rooted, lambda _source, target, _edge: seconds[target])
-    return [node for node in path if node != root]
+def _longest_path(graph: rx.PyDiGraph, below: Sequence[float]) -> list[int]:
+    """A heaviest chain, the first by index among equals.
+
+    It follows the bottom levels. `rx.dag_weighted_longest_path` breaks ties in the order of a randomly seeded hash map,
+    so equal plans would name different paths.
+    """
+    path: list[int] = []
+    heads: Sequence[int] = range(len(below))
+    while heads:
+        path.append(min(heads, key=lambda node: (-below[node], node)))
+        heads = graph.successor_indices(path[-1])
+    return path
 
 
 def static_weights(tasks: Iterable[Task], learnt: Mapping[str, float]) -> dict[str, float]:
