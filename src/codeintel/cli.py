@@ -1,0 +1,317 @@
+"""The command line: the one place that reads arguments, the environment and the working directory.
+
+JSON goes to stdout alone; progress, tables for people and errors go where they do not disturb it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from codeintel.errors import CodeintelError
+from codeintel.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from codeintel.api import BuildResult, Watch
+
+app = typer.Typer(
+    name="codeintel",
+    help="A code property graph of a Python repository as Delta tables, kept exactly right as the code changes.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+)
+out, err = Console(), Console(stderr=True)
+SHOWN_ROWS = 200
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,  # noqa: FBT002
+) -> None:
+    if version:
+        sys.stdout.write(f"codeintel {metadata.version('codeintel')}\n")
+        raise typer.Exit
+
+
+class Format(StrEnum):
+    table = "table"
+    json = "json"
+    csv = "csv"
+    arrow = "arrow"
+
+
+Store = Annotated[Path | None, typer.Option("--store", help="The store; `.codeintel` in the repository by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Repository = Annotated[Path, typer.Argument(help="The repository: any directory that holds Python files.")]
+Targets = Annotated[list[str] | None, typer.Option(help="Build this table and what it needs; may be repeated.")]
+Views = Annotated[list[Path] | None, typer.Option(help="Folder of SQL files to plan and run too; may be repeated.")]
+Analyses = Annotated[list[str] | None, typer.Option(help="Module whose analyses to run too; may be repeated.")]
+Include = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of further files to scan.")]
+Exclude = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of files not to scan.")]
+
+
+def _settings(repository: Path, flags: Mapping[str, Any]) -> Settings:
+    repository = repository.resolve()
+    declared: dict[str, Any] = {}
+    file = repository / "pyproject.toml"
+    if file.is_file():
+        try:
+            declared = tomllib.loads(file.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            err.print(f"warning: settings in {file} are not read: {error}", markup=False, highlight=False)
+    given = {name: value or None if isinstance(value, list) else value for name, value in flags.items()}
+    return load_settings(given, os.environ, declared, repository=repository)  # noqa: TID251 - the one reader of it
+
+
+@app.command()
+def build(
+    path: Repository = Path(),
+    store: Store = None,
+    targets: Targets = None,
+    views: Views = None,
+    analyses: Analyses = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; all usable CPUs by default.")] = None,
+    executor: Annotated[str | None, typer.Option(help="Where tasks run: `local`, `hamilton` or `ray`.")] = None,
+    memory_limit: Annotated[int | None, typer.Option(help="Megabytes the build should stay below.")] = None,
+    strict: Annotated[bool | None, typer.Option("--strict", help="Extraction errors and warnings fail the build.")] = None,
+    wait: Annotated[float | None, typer.Option(help="Seconds to wait for a store that another build holds.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build the graph of a repository, and tell what came of it.
+
+    The tables are Delta tables below [bold].codeintel/tables[/bold]; ask them with [bold]codeintel sql[/bold].
+
+    Exit codes: 0 done; 1 a task failed or a contract was broken; 2 wrong use; 3 store busy or unreadable; 130 interrupted.
+    """
+    from codeintel.api import BuildInterruptedError, Watch, build  # noqa: PLC0415 - `--help` must not wait for engines
+
+    settings = _settings(path, {
+        "store": store, "targets": targets, "views": views, "analyses": analyses, "include": include,
+        "exclude": exclude, "jobs": jobs, "executor": executor, "memory_limit": memory_limit, "strict": strict,
+        "wait": wait,
+    })
+    try:
+        if err.is_terminal and not as_json:
+            with Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(), console=err, transient=True,
+            ) as progress:
+                result = build(path, settings=settings, watch=_watch(progress))
+        else:
+            result = build(path, settings=settings, watch=Watch())
+    except BuildInterruptedError as interrupted:
+        _tell(interrupted.result, as_json)
+        _leave(130)
+    _tell(result, as_json)
+    if result.status != "ok":
+        raise typer.Exit(1)
+
+
+def _watch(progress: Progress) -> Watch:
+    """A bar of tasks, and one of files while they are extracted."""
+    from codeintel.api import Watch  # noqa: PLC0415 - as above
+
+    tasks = progress.add_task("tasks", total=None, rate="")
+    files = progress.add_task("files", total=None, rate="", visible=False)
+
+    def extracted(_task: str, done: int, total: int) -> None:
+        elapsed = progress.tasks[files].elapsed or 0.0
+        rate = f"{done / elapsed:,.0f} files/s" if done and elapsed else ""
+        progress.update(files, total=total, completed=done, rate=rate, visible=True)
+
+    return Watch(
+        progress=extracted,
+        event=lambda event: progress.advance(tasks) if event.kind in ("ran", "failed", "skipped") else None,
+        planned=lambda plan: progress.update(tasks, total=len(plan.tasks)),
+    )
+
+
+def _tell(result: BuildResult, as_json: bool) -> None:
+    if as_json:
+        _json(asdict(result))
+        return
+    if result.tables:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("table")
+        table.add_column("rows", justify="right")
+        table.add_column("version", justify="right")
+        for name, facts in sorted(result.tables.items()):
+            table.add_row(name, f"{facts['rows']:,}", str(facts["version"]))
+        out.print(table)
+    files, tasks = result.files, result.tasks
+    out.print(
+        f"{result.status}: {files['total']:,} files, {files['failed']:,} failed; {tasks['ran']} of {tasks['planned']} "
+        f"tasks ran, {tasks['failed']} failed, {tasks['skipped']} skipped; {result.wall_s:.1f} s, "
+        f"{result.cpu_s:.1f} CPU s, {result.peak_rss_mb:,.0f} MB",
+        markup=False, highlight=False, soft_wrap=True,
+    )
+    for name, message in sorted(result.errors.items()):
+        err.print(f"failed {name}: {message}", markup=False, highlight=False, soft_wrap=True)
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in result.skipped.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in sorted(by_reason.items()):
+        err.print(f"skipped ({reason}): {', '.join(sorted(names))}", markup=False, highlight=False, soft_wrap=True)
+    if result.status != "ok":
+        err.print("nothing was published; the run before stays current", markup=False, highlight=False)
+    elif files["failed"]:
+        err.print("why files failed: codeintel sql 'SELECT * FROM extract_errors'", markup=False, highlight=False)
+
+
+@app.command()
+def plan(
+    path: Repository = Path(),
+    store: Store = None,
+    targets: Targets = None,
+    views: Views = None,
+    analyses: Analyses = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="The graph as a Mermaid diagram.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compile the plan and show what would run, in what order and why. Runs nothing."""
+    from codeintel.api import compile_plan  # noqa: PLC0415 - as above
+    from codeintel.relspec.plan_views import mermaid as as_mermaid  # noqa: PLC0415 - as above
+    from codeintel.relspec.plan_views import plan_document, plan_rows  # noqa: PLC0415 - as above
+
+    settings = _settings(path, {"store": store, "targets": targets, "views": views, "analyses": analyses,
+                                "include": include, "exclude": exclude})
+    compiled = compile_plan(path, settings=settings)
+    actions = {name: ("run", "nothing is reused yet") for name in compiled.tasks}
+    if as_json:
+        _json(plan_document(compiled, actions))
+    elif mermaid:
+        out.print(as_mermaid(compiled), markup=False, highlight=False, soft_wrap=True)
+    else:
+        _rows(*plan_rows(compiled, actions))
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT over the tables of the current run, or `-` to read it from stdin.")],
+    store: Store = None,
+    run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
+    artifacts: Annotated[bool, typer.Option("--artifacts", help="Also the run's artifacts: plan_tasks, task_runs, …")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How rows are written to stdout.")] = Format.table,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the graph in read-only SQL.
+
+    Example: [bold]codeintel sql "SELECT kind, count(*) AS n FROM cpg_nodes GROUP BY kind ORDER BY n DESC LIMIT 5"[/bold]
+    """
+    import codeintel.api  # noqa: PLC0415 - as above
+
+    text = sys.stdin.read() if query == "-" else query
+    try:
+        found = codeintel.api.open(_store(store), run).sql(text, artifacts=artifacts).to_arrow_table()
+    except KeyboardInterrupt:
+        _leave(130)
+    _write_rows(found, Format.json if as_json else form)
+
+
+@app.command()
+def runs(store: Store = None, as_json: AsJson = False) -> None:
+    """List the store's runs, the newest last; `*` marks the current one."""
+    from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
+    from codeintel.store.runs import current_run, read_run, run_ids  # noqa: PLC0415 - as above
+
+    place = open_store(_store(store))
+    current = current_run(place)
+    listed = [read_run(place, run_id) for run_id in run_ids(place)]
+    rows = [
+        {
+            "run_id": run.run_id, "current": current is not None and run.run_id == current.run_id,
+            "status": run.status, "started": run.started, "plan_signature": run.plan_signature,
+            "files": run.files["total"], "wall_s": round(run.wall_s, 3), "cpu_s": round(run.cpu_s, 3),
+        }
+        for run in listed
+    ]
+    if as_json:
+        _json(rows)
+        return
+    _rows(
+        ("run", "", "status", "started", "files", "wall s", "plan"),
+        [(r["run_id"], "*" if r["current"] else "", r["status"], r["started"], f"{r['files']:,}", f"{r['wall_s']:.1f}",
+          str(r["plan_signature"])[:12]) for r in rows],
+    )
+
+
+def _store(given: Path | None) -> Path:
+    """The store meant by --store, the environment or the working directory's own pyproject."""
+    return _settings(Path(), {"store": given}).store.resolve()
+
+
+def _json(value: Any) -> None:  # Any: whatever msgspec can encode
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode() + "\n")
+
+
+def _rows(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    table = Table(*header, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: Any) -> Any:
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    return Text("" if value is None else str(value))
+
+
+def _write_rows(found: pa.Table, form: Format) -> None:
+    match form:
+        case Format.json:
+            _json(found.to_pylist())
+        case Format.csv:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(found.schema.names)
+            for batch in found.to_batches():
+                writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        case Format.arrow:
+            import pyarrow as pa  # noqa: PLC0415 - as above
+
+            with pa.ipc.new_stream(sys.stdout.buffer, found.schema) as stream:
+                stream.write_table(found)
+        case Format.table:
+            shown = found.slice(0, SHOWN_ROWS)
+            _rows(tuple(found.schema.names), [tuple(row.values()) for row in shown.to_pylist()])
+            if found.num_rows > SHOWN_ROWS:
+                err.print(f"{SHOWN_ROWS} of {found.num_rows:,} rows; all of them with --format csv, json or arrow")
+
+
+def _leave(code: int) -> NoReturn:
+    """Leave without waiting for threads: an engine that does not answer an interrupt must not hold the terminal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code its help promises."""
+    try:
+        app()
+    except BrokenPipeError:  # `codeintel sql … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except CodeintelError as error:
+        err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)

@@ -1,0 +1,177 @@
+"""What a worker process does: buckets of one task, from objects to objects.
+
+A job names its inputs by handle and answers with partitions; rows never cross a pipe. This module imports no engine
+before a job needs one, and never Hamilton, because every worker pays for what it imports.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import os
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from codeintel.errors import ContractError, RunError
+from codeintel.relspec.pipeline import Table
+from codeintel.store.partitions import (
+    UNPARTITIONED,
+    Format,
+    Partition,
+    TableHandle,
+    conformed,
+    in_key_order,
+    is_bucketed,
+    read_buckets,
+    split_by_bucket,
+    write_partition,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A table as a job reads it: which columns, and which buckets (None: all of them)."""
+
+    handle: TableHandle
+    schema: pa.Schema
+    columns: frozenset[str] | None = None
+    buckets: frozenset[int] | None = None
+
+    def read(self, objects: Path) -> pa.Table:
+        return read_buckets(objects, self.handle, self.schema, columns=self.columns, buckets=self.buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a job wrote, by table and bucket, with CPU seconds and the worker's peak resident bytes so far."""
+
+    partitions: Mapping[str, Mapping[int, Partition]]
+    cpu_s: float = 0.0
+    pid: int = 0
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractJob:
+    """Extract some buckets of a source. `dead` gives files not to be opened, with the message for their error row."""
+
+    objects: Path
+    extract: Callable[..., Mapping[str, pa.Table]]
+    source: Input
+    parameters: Mapping[str, Any]  # whatever the extractor declares
+    tables: Mapping[str, Table]
+    dead: Mapping[str, str] = field(default_factory=dict)
+    dry: bool = False
+
+    def run(self) -> dict[str, dict[int, Partition]]:
+        rows = self.source.read(self.objects)
+        if self.dead:
+            errors = [self.dead.get(p, e) for p, e in zip(
+                rows.column("path").to_pylist(), rows.column("error").to_pylist(), strict=True)]
+            place = rows.schema.get_field_index("error")
+            rows = rows.set_column(place, rows.schema.field(place), pa.array(errors, pa.string()))
+        found = self.extract(rows, **self.parameters)
+        if self.dry:
+            return {}
+        return {
+            name: {
+                bucket: write_partition(self.objects, part, "arrow")
+                for bucket, part in split_by_bucket(conformed(found[name], table.schema))
+            }
+            for name, table in self.tables.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class QueryJob:
+    """Run one view over some buckets (None: it is not partitioned, or not by what it reads) and store its rows."""
+
+    objects: Path
+    name: str
+    sql: str
+    inputs: Mapping[str, Input]
+    output: Table
+    form: Format
+    buckets: frozenset[int] | None
+    unique: bool = False
+
+    def run(self) -> dict[str, dict[int, Partition]]:
+        from codeintel.datafusion_engine.session import execute  # noqa: PLC0415 - extraction must not pay for the engine
+
+        found = execute(self.sql, {n: i.read(self.objects) for n, i in self.inputs.items()}, self.output.schema)
+        if self.buckets is not None and any(i.buckets is None for i in self.inputs.values()):
+            found = found.filter(pc.is_in(found.column("bucket"), pa.array(sorted(self.buckets), pa.int32())))
+        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, unique=self.unique)}
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisJob:
+    """Run one analysis over whole tables and store its rows."""
+
+    objects: Path
+    name: str
+    analyse: Callable[..., pa.Table]
+    inputs: Mapping[str, Input]
+    parameters: Mapping[str, Any]  # whatever the analysis declares
+    output: Table
+    form: Format
+
+    def run(self) -> dict[str, dict[int, Partition]]:
+        found = self.analyse(**{n: i.read(self.objects) for n, i in self.inputs.items()}, **self.parameters)
+        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, unique=True)}
+
+
+Job = ExtractJob | QueryJob | AnalysisJob
+
+
+def store_rows(
+    objects: Path, name: str, rows: pa.Table, output: Table, form: Format, *, unique: bool
+) -> dict[int, Partition]:
+    """Write `rows` in canonical order, one object a bucket. Raises ContractError if a declared key is not unique."""
+    missing = [n for n in output.schema.names if n not in rows.schema.names]
+    if missing:
+        raise RunError(f"{name} lacks the declared columns {', '.join(missing)}", task=name)
+    table = conformed(rows.select(output.schema.names), output.schema)
+    parts = split_by_bucket(table) if is_bucketed(output.schema) else [(UNPARTITIONED, table)]
+    stored = {}
+    for bucket, part in parts:
+        ordered = in_key_order(part, [k for k in output.key if k != "bucket"])
+        if unique and output.key:
+            _check_unique(name, ordered, output.key)
+        stored[bucket] = write_partition(objects, ordered, form)
+    return stored
+
+
+def _check_unique(name: str, ordered: pa.Table, key: Sequence[str]) -> None:
+    """Neighbours of rows in key order differ in the key."""
+    if ordered.num_rows < 2:
+        return
+    same = None
+    for column in (ordered.column(k).combine_chunks() for k in key):
+        equal = pc.equal(column.slice(1), column.slice(0, len(column) - 1))
+        same = equal if same is None else pc.and_(same, equal)
+        if not pc.any(same).as_py():
+            return
+    twice = ordered.slice(1).filter(same)
+    shown = tuple(str(row) for row in twice.slice(0, 5).to_pylist())
+    raise ContractError(name, f"key ({', '.join(key)}) is not unique", twice.num_rows, shown)
+
+
+def perform(job: Job) -> Done:
+    """Run a job in this process and account for it."""
+    started = time.process_time()
+    partitions = job.run()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Done(partitions, time.process_time() - started, os.getpid(), peak)
+
+
+def prepare_worker() -> None:
+    """Leave pandas out of a worker: DataFusion imports it if it can, which costs more than DataFusion itself."""
+    sys.modules.setdefault("pandas", None)  # pyrefly: ignore - None is how a module is declared absent

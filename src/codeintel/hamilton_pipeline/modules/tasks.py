@@ -1,0 +1,233 @@
+"""Tasks as Hamilton nodes.
+
+Each kind of task is one function here, in `inputs` or in `outputs`. `planned(kind)` gives it a node per task of that
+kind, named like the task and depending on the tables the task reads. Nodes exchange table handles; what they need to
+work with (store, workers) is bound to the node's callable and is never a value of the graph.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from hamilton import node
+from hamilton.function_modifiers.base import NodeCreator
+
+from codeintel.errors import RunError
+from codeintel.hamilton_pipeline.modules.partition_jobs import AnalysisJob, ExtractJob, Input, Job, QueryJob
+from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, filled
+from codeintel.hamilton_pipeline.workers import WorkerDiedError, Workers
+from codeintel.relspec.execution_plan import ExecutionPlan
+from codeintel.relspec.pipeline import Pipeline, Table
+from codeintel.relspec.task import Kind, Task
+from codeintel.store.directory import Store
+from codeintel.store.partitions import Format, Partition, TableHandle, is_bucketed, schema_digest
+
+HEAVY_ROWS = 150_000
+"""Rows read above which a view leaves the driver: below, starting a process costs more than the query."""
+GROUP_ROWS = 400_000
+"""Rows a worker should hold of a partitioned task's inputs at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What tasks work with: everything that is neither plan nor data. Never a value of the graph."""
+
+    store: Store
+    pipeline: Pipeline
+    planned: PlannedPipeline
+    parameters: Mapping[str, Any]  # settings and handles, by the names that functions declare
+    workers: Workers
+    jobs: int
+    progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
+
+    def form(self, table: str) -> Format:
+        """Public tables are Parquet, so that Delta can link their objects; the rest is Arrow."""
+        return "parquet" if table in self.planned.contracts else "arrow"
+
+    def handle(self, table: str, partitions: Mapping[int, Partition]) -> TableHandle:
+        schema = self.planned.tables[table].schema
+        return TableHandle(table, schema_digest(schema), dict(sorted(partitions.items())))
+
+    def input(self, task: Task, handle: TableHandle, buckets: frozenset[int] | None) -> Input:
+        table = handle.table
+        kept = handle.partitions if buckets is None else {
+            b: p for b, p in handle.partitions.items() if b in buckets
+        }
+        return Input(
+            TableHandle(table, handle.schema, kept), self.planned.tables[table].schema, task.columns[table], buckets
+        )
+
+
+class planned(NodeCreator):  # noqa: N801 - a decorator
+    """One node for every task of `kind` in the plan, each calling the decorated function with its task."""
+
+    def __init__(self, kind: Kind, returns: type = TableHandle) -> None:
+        self.kind, self.returns = kind, returns
+
+    def required_config(self) -> list[str]:
+        return ["plan", "bench"]
+
+    def validate(self, fn: Callable[..., Any]) -> None:
+        """Any function that takes a bench, a task and handles will do."""
+
+    def generate_nodes(self, fn: Callable[..., Any], config: dict[str, Any]) -> list[node.Node]:
+        plan: ExecutionPlan = config["plan"]
+        bench: Bench = config["bench"]
+        doc = inspect.getdoc(fn) or ""
+        return [
+            node.Node(
+                task.name, dict if task.name in bench.pipeline.extractors else self.returns, doc,
+                callabl=partial(_call, fn, bench, task),
+                input_types={
+                    name: dict if name in bench.pipeline.extractors else TableHandle for name in sorted(task.inputs)
+                },
+                tags={"layer": _LAYERS[task.kind], "task": task.name, "kind": task.kind},
+                originating_functions=(fn,),
+            )
+            for task in plan.tasks.values() if task.kind == self.kind
+        ]
+
+
+_LAYERS: Mapping[Kind, str] = {
+    "source": "input", "extractor": "facts", "view": "views", "analysis": "views", "output": "semantic"
+}
+
+
+def _call(function: Callable[..., Any], bench: Bench, task: Task, **inputs: Any) -> Any:
+    return function(bench, task, inputs)
+
+
+@planned("extractor")
+def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, TableHandle] | TableHandle:
+    """Facts of the source's files by bucket; or, for a fact table, its handle."""
+    declared = bench.pipeline.extractors.get(task.name)
+    (upstream,) = inputs.values()
+    if declared is None:
+        return upstream[task.name]
+    source: TableHandle = upstream
+    total, finished = source.rows, 0
+    found: dict[str, dict[int, Partition]] = {table: {} for table in declared.tables}
+    parameters = filled(task.name, declared.extract, bench.parameters, taken=1)
+    waiting: list[Job] = [
+        ExtractJob(bench.store.objects, declared.extract, bench.input(task, source, group), parameters, declared.tables)
+        for group in _groups_by_rows(source, max(bench.jobs, source.rows // 120))
+    ]
+    bench.progress(task.name, 0, total)
+    while waiting:
+        again: list[Job] = []
+        for job, done in bench.workers.run(waiting, heavy=True):
+            if isinstance(done, WorkerDiedError):
+                again.append(_without_deadly_files(bench, job, done.reason))
+                continue
+            for table, partitions in done.partitions.items():
+                found[table].update(partitions)
+            finished += job.source.handle.rows if isinstance(job, ExtractJob) else 0
+            bench.progress(task.name, finished, total)
+        waiting = again
+    return {table: bench.handle(table, partitions) for table, partitions in found.items()}
+
+
+def _without_deadly_files(bench: Bench, job: Job, reason: str) -> ExtractJob:
+    """The same job, told which of its files kill a worker: found by extracting ever smaller parts without writing."""
+    if not isinstance(job, ExtractJob):
+        raise RunError(reason)
+    paths = [p for p in job.source.read(job.objects).column("path").to_pylist() if p not in job.dead]
+    suspects, deadly = [paths], dict(job.dead)
+    while suspects:
+        part = suspects.pop()
+        others = {p: "left out" for p in paths if p not in part}
+        probe = ExtractJob(
+            job.objects, job.extract, job.source, job.parameters, job.tables, {**others, **deadly}, dry=True
+        )
+        ((_, done),) = bench.workers.run([probe], heavy=True)
+        if not isinstance(done, WorkerDiedError):
+            continue
+        if len(part) == 1:
+            deadly[part[0]] = f"{done.reason} on this file"
+        else:
+            suspects += [part[: len(part) // 2], part[len(part) // 2 :]]
+    return ExtractJob(job.objects, job.extract, job.source, job.parameters, job.tables, deadly)
+
+
+@planned("view")
+def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHandle:
+    """Rows of one SQL view, bucket group by bucket group where its plan allows it."""
+    output = bench.planned.tables[task.name]
+    spine = [handle for name, handle in inputs.items() if task.inputs[name] == "same_bucket"]
+    partitioned = bool(spine) and is_bucketed(output.schema)
+    rows = sum(handle.rows for handle in inputs.values())
+    groups: list[frozenset[int] | None] = [None]
+    if partitioned:
+        present = _merged(spine)
+        groups = [*_groups_by_rows(present, max(1, present.rows // GROUP_ROWS, bench.jobs if rows > HEAVY_ROWS else 1))]
+    jobs: list[Job] = [
+        QueryJob(
+            bench.store.objects, task.name, bench.pipeline.views[task.name],
+            {
+                name: bench.input(task, handle, group if task.inputs[name] == "same_bucket" else None)
+                for name, handle in inputs.items()
+            },
+            output, bench.form(task.name), group, unique=bool(output.key),
+        )
+        for group in groups
+    ]
+    return bench.handle(task.name, _run(bench, task, jobs, heavy=rows > HEAVY_ROWS))
+
+
+@planned("analysis")
+def analysis(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHandle:
+    """Rows of one whole-program step in Python."""
+    analyse = bench.pipeline.analyses[task.name]
+    job = AnalysisJob(
+        bench.store.objects, task.name, analyse,
+        {name: bench.input(task, handle, None) for name, handle in inputs.items()},
+        {n: v for n, v in filled(task.name, partial(analyse, **dict.fromkeys(inputs)), bench.parameters).items()
+         if n not in inputs},
+        bench.planned.tables[task.name], bench.form(task.name),
+    )
+    rows = sum(handle.rows for handle in inputs.values())
+    return bench.handle(task.name, _run(bench, task, [job], heavy=rows > HEAVY_ROWS))
+
+
+def _run(bench: Bench, task: Task, jobs: list[Job], *, heavy: bool) -> dict[int, Partition]:
+    """Partitions that the jobs of one task wrote; a job whose process died is run once more."""
+    partitions: dict[int, Partition] = {}
+    for attempt in (1, 2):
+        again: list[Job] = []
+        for job, done in bench.workers.run(jobs, heavy=heavy):
+            if isinstance(done, WorkerDiedError):
+                if attempt == 2:
+                    raise RunError(f"{task.kind} {task.name!r}: {done.reason}, twice", task=task.name)
+                again.append(job)
+                continue
+            partitions.update(done.partitions[task.name])
+        jobs = again
+        if not jobs:
+            break
+    return partitions
+
+
+def _merged(handles: list[TableHandle]) -> TableHandle:
+    """Rows per bucket summed over handles, for balancing."""
+    rows: dict[int, int] = {}
+    for handle in handles:
+        for bucket, part in handle.partitions.items():
+            rows[bucket] = rows.get(bucket, 0) + part.rows
+    return TableHandle("", "", {b: Partition("", n, "arrow") for b, n in sorted(rows.items())})
+
+
+def _groups_by_rows(handle: TableHandle, groups: int) -> list[frozenset[int]]:
+    """Buckets dealt to at most `groups` groups of about equal rows, largest bucket first (Graham's LPT rule)."""
+    loads = [(0, index) for index in range(max(1, min(groups, len(handle.partitions))))]
+    dealt: list[set[int]] = [set() for _ in loads]
+    for bucket, part in sorted(handle.partitions.items(), key=lambda item: (-item[1].rows, item[0])):
+        load, index = min(loads)
+        loads[index] = (load + part.rows, index)
+        dealt[index].add(bucket)
+    return [frozenset(group) for group in dealt if group]
+
+

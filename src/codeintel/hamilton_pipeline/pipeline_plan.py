@@ -1,0 +1,215 @@
+"""From a pipeline to its tasks: schemas, SQL and code in, no data."""
+
+from __future__ import annotations
+
+import inspect
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from codeintel.datafusion_engine.inference import infer
+from codeintel.datafusion_engine.plan_cache import PlanCache
+from codeintel.datafusion_engine.sql_text import front_matter
+from codeintel.errors import PlanError, nearest
+from codeintel.fingerprint import code_digest, digest
+from codeintel.relspec.pipeline import Contract, Pipeline, Table
+from codeintel.relspec.task import Mode, Task
+from codeintel.store.partitions import is_bucketed, schema_digest
+
+HANDLES = frozenset({"repository"})
+"""Parameters that say where to look, not what is there: no part of any signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPipeline:
+    """Tasks in no particular order, the declared or inferred table behind each, and every public table's contract."""
+
+    tasks: tuple[Task, ...]
+    tables: Mapping[str, Table]
+    contracts: Mapping[str, Contract]
+
+    def output_of(self, table: str) -> str:
+        return output_task(table, self.contracts[table])
+
+
+def output_task(table: str, contract: Contract) -> str:
+    """Name of the task that publishes `table`."""
+    return f"{table}_{contract.version}"
+
+
+def plan_pipeline(
+    pipeline: Pipeline, parameters: Mapping[str, Any], *, origins: Mapping[str, str] | None = None,
+    cache: PlanCache | None = None,
+) -> PlannedPipeline:
+    """Infer what every task of `pipeline` reads. Raises PlanError for whatever cannot be planned."""
+    _check_names(pipeline)
+    tables = {name: source.table for name, source in pipeline.sources.items()}
+    for extractor in pipeline.extractors.values():
+        tables |= extractor.tables
+    analysed = {name: Table(_schema_of(name, analyse), ()) for name, analyse in pipeline.analyses.items()}
+    tables |= analysed
+    inferred = infer(pipeline.views, {n: t.schema for n, t in tables.items()}, origins=origins, cache=cache)
+    for name, sql in pipeline.views.items():
+        tables[name] = _view_table(name, sql, inferred.schemas[name], pipeline.contracts.get(name))
+    for name in analysed.keys() & pipeline.contracts.keys():
+        tables[name] = pipeline.contracts[name].table
+    tasks = [*_source_tasks(pipeline, parameters), *_extractor_tasks(pipeline, parameters)]
+    tasks += [_analysis_task(name, f, tables, parameters) for name, f in pipeline.analyses.items()]
+    tasks += inferred.tasks
+    contracts = dict(pipeline.contracts)
+    for name in sorted(pipeline.published - contracts.keys()):
+        if name not in tables:
+            raise PlanError(f"{name!r} is to be published, but nothing derives it; {nearest(name, tables)}", subject=name)
+        grain = front_matter(pipeline.views.get(name, "")).get("grain", "")
+        contracts[name] = Contract(tables[name], grain, meanings={}, stability="experimental")
+    for name in contracts:
+        if name not in tables:
+            raise PlanError(f"a contract names {name!r}, which nothing derives; {nearest(name, tables)}", subject=name)
+    tasks += [_output_task(name, contract) for name, contract in contracts.items()]
+    return PlannedPipeline(tuple(tasks), tables, contracts)
+
+
+def _check_names(pipeline: Pipeline) -> None:
+    seen: dict[str, str] = {}
+    named = [(n, "source") for n in pipeline.sources] + [(n, "extractor") for n in pipeline.extractors]
+    named += [(n, "fact table") for e in pipeline.extractors.values() for n in e.tables]
+    named += [(n, "view") for n in pipeline.views] + [(n, "analysis") for n in pipeline.analyses]
+    for name, what in named:
+        if not name.isidentifier():
+            raise PlanError(f"{what} {name!r} cannot name a table; use letters, digits and underscores", subject=name)
+        if name in seen:
+            raise PlanError(f"{what} {name!r} has the name of a {seen[name]}; rename one of them", subject=name)
+        seen[name] = what
+
+
+def _schema_of(name: str, analyse: Callable[..., pa.Table]) -> pa.Schema:
+    schema = getattr(analyse, "output_schema", None)
+    if not isinstance(schema, pa.Schema):
+        raise PlanError(f"analysis {name!r} declares no output schema; decorate it with @codeintel.analysis(schema)", subject=name)
+    return schema
+
+
+def _view_table(name: str, sql: str, found: pa.Schema, contract: Contract | None) -> Table:
+    """The table a view derives: its contract's, if that agrees with what its plan gives, else the inferred one."""
+    if contract is None:
+        key = tuple(part.strip() for part in front_matter(sql).get("key", "").split(",") if part.strip())
+        for column in key:
+            if column not in found.names:
+                raise PlanError(f"view {name!r} declares the key column {column!r}, which it does not output; "
+                                f"{nearest(column, found.names)}", subject=name)
+        return Table(_relaxed(found), key)
+    declared = contract.table.schema
+    for column in declared.names:
+        if column not in found.names:
+            raise PlanError(f"view {name!r} lacks the column {column!r} of its contract; {nearest(column, found.names)}", subject=name)
+    for column in found.names:
+        if column not in declared.names:
+            raise PlanError(f"view {name!r} outputs {column!r}, which its contract does not list", subject=name)
+        given, wanted = found.field(column).type, declared.field(column).type
+        if given != wanted and not (_family(given) == _family(wanted)):
+            raise PlanError(f"view {name!r} outputs {column!r} as {given}, its contract says {wanted}", subject=name)
+    return contract.table
+
+
+def _family(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind):
+        return "integer"
+    if pa.types.is_floating(kind):
+        return "floating"
+    return "string" if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else str(kind)
+
+
+def _relaxed(schema: pa.Schema) -> pa.Schema:
+    """Nullability as an engine infers it is a statement about its plan, not a promise of the view's author."""
+    fields = [pa.field(f.name, pa.string() if _family(f.type) == "string" else f.type) for f in schema]
+    if is_bucketed(schema):
+        fields = [pa.field("bucket", pa.int32()) if f.name == "bucket" else f for f in fields]
+    return pa.schema(fields)
+
+
+def filled(name: str, function: Callable[..., object], parameters: Mapping[str, Any], taken: int = 0) -> dict[str, Any]:
+    """The build parameters that `function` declares, past its first `taken`. Raises PlanError for an unknown one."""
+    wanted = list(inspect.signature(function).parameters.values())[taken:]
+    unknown = [p.name for p in wanted if p.name not in parameters and p.default is p.empty]
+    if unknown:
+        raise PlanError(f"{name!r} asks for {unknown[0]!r}, which is neither a table nor a setting; "
+                        f"{nearest(unknown[0], parameters)}", subject=name)
+    return {p.name: parameters[p.name] for p in wanted if p.name in parameters}
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return digest({n: v for n, v in values.items() if n not in HANDLES})
+
+
+def _source_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Task]:
+    tasks = []
+    for name, source in pipeline.sources.items():
+        parts = {"schema": schema_digest(source.table.schema)}
+        if isinstance(source.read, Path):
+            parts["settings"] = digest(source.read)
+        else:
+            parts["code"] = code_digest(source.read)
+            parts["settings"] = _settings(filled(name, source.read, parameters))
+        tasks.append(Task.of_parts(name, "source", {}, {}, parts))
+    return tasks
+
+
+def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Task]:
+    tasks = []
+    for name, extractor in pipeline.extractors.items():
+        source = next(iter(inspect.signature(extractor.extract).parameters))
+        if source not in pipeline.sources:
+            raise PlanError(f"extractor {name!r} reads {source!r}, which is no source; {nearest(source, pipeline.sources)}", subject=name)
+        parts = {
+            "code": code_digest(extractor.extract),
+            "settings": _settings(filled(name, extractor.extract, parameters, taken=1)),
+            "engine": digest("python", platform.python_version()),
+        }
+        columns = {source: frozenset(pipeline.sources[source].table.schema.names)}
+        tasks.append(Task.of_parts(name, "extractor", {source: "same_bucket"}, columns, parts))
+        tasks += [
+            Task.of_parts(table, "extractor", {name: "same_bucket"}, {name: frozenset()},
+                          {"schema": schema_digest(declared.schema)})
+            for table, declared in extractor.tables.items()
+        ]
+    return tasks
+
+
+def _analysis_task(
+    name: str, analyse: Callable[..., pa.Table], tables: Mapping[str, Table], parameters: Mapping[str, Any]
+) -> Task:
+    wanted = list(inspect.signature(analyse).parameters.values())
+    for parameter in wanted:
+        if parameter.name not in tables and parameter.name not in parameters and parameter.default is parameter.empty:
+            raise PlanError(f"analysis {name!r} reads {parameter.name!r}, which is no table; "
+                            f"{nearest(parameter.name, tables)}", subject=name)
+    inputs: dict[str, Mode] = {p.name: "whole" for p in wanted if p.name in tables}
+    settings = {p.name: parameters[p.name] for p in wanted if p.name in parameters and p.name not in tables}
+    parts = {
+        "code": code_digest(analyse),
+        "schema": schema_digest(tables[name].schema),
+        "settings": _settings(settings),
+        "engine": digest("python", platform.python_version(), "pyarrow", pa.__version__),
+    }
+    return Task.of_parts(name, "analysis", inputs, {t: frozenset(tables[t].schema.names) for t in inputs}, parts)
+
+
+def _output_task(table: str, contract: Contract) -> Task:
+    inputs: dict[str, Mode] = {table: "same_bucket"}
+    columns = {table: frozenset(contract.table.schema.names)}
+    for reference in contract.references:
+        if reference.target != table:
+            inputs[reference.target] = "whole"
+            columns[reference.target] = columns.get(reference.target, frozenset()) | set(reference.target_columns)
+    parts = {
+        "schema": schema_digest(contract.table.schema),
+        "contract": digest(
+            contract.table.key, contract.grain, contract.meanings, contract.nullable, contract.allowed,
+            [(r.columns, r.target, r.target_columns) for r in contract.references], contract.severity, contract.version,
+        ),
+    }
+    return Task.of_parts(output_task(table, contract), "output", inputs, columns, parts)

@@ -1,0 +1,95 @@
+"""Where jobs run: in the calling thread or in a pool of processes that outlive no build.
+
+One interface, `Workers.run`, so that another place to run can stand beside these two.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Protocol
+
+from pebble import ProcessExpired, ProcessPool
+
+from codeintel.hamilton_pipeline.modules.partition_jobs import Done, Job, perform, prepare_worker
+
+
+class WorkerDiedError(Exception):
+    """The process that ran `job` ended without an answer."""
+
+    def __init__(self, job: Job, reason: str) -> None:
+        super().__init__(reason)
+        self.job, self.reason = job, reason
+
+
+class Workers(Protocol):
+    """Runs jobs, in any order, and yields what each one did as it ends."""
+
+    def run(self, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
+
+
+@dataclass(slots=True)
+class ProcessWorkers:
+    """Heavy jobs go to processes started on first use, light ones run in the calling thread."""
+
+    jobs: int
+    peaks: dict[int, int] = field(default_factory=dict)
+    _pool: ProcessPool | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    def run(self, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]:
+        if not heavy:
+            for job in jobs:
+                yield job, perform(job)
+            return
+        pool = self._started()
+        futures: dict[Future[Done], Job] = {pool.schedule(perform, args=(job,)): job for job in jobs}
+        try:
+            for future in as_completed(futures):
+                job = futures[future]
+                try:
+                    done = future.result()
+                except ProcessExpired as error:
+                    yield job, WorkerDiedError(job, f"the worker process died ({_death(error.exitcode)})")
+                    continue
+                self.peaks[done.pid] = max(self.peaks.get(done.pid, 0), done.peak_bytes)
+                yield job, done
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _started(self) -> ProcessPool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPool(
+                    max_workers=self.jobs, initializer=prepare_worker, context=multiprocessing.get_context("spawn")
+                )
+            return self._pool
+
+    def close(self, *, at_once: bool) -> None:
+        """End the processes: idle ones in order, or whatever they do, at once."""
+        if self._pool is not None:
+            (self._pool.stop if at_once else self._pool.close)()
+            self._pool.join()
+            self._pool = None
+
+
+@contextmanager
+def process_workers(jobs: int) -> Iterator[ProcessWorkers]:
+    workers = ProcessWorkers(jobs)
+    try:
+        yield workers
+    except BaseException:
+        workers.close(at_once=True)
+        raise
+    workers.close(at_once=False)
+
+
+def _death(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
