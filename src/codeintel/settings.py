@@ -70,7 +70,7 @@ def _many(parse: Parser) -> Parser:
     def parsed(value: object, base: Path) -> tuple[object, ...]:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, (list, tuple)):
             raise ValueError("must be a list")
         return tuple(parse(part, base) for part in value)
 
