@@ -10,6 +10,7 @@ from datafusion import DataFrame, LogicalPlan, SessionContext
 
 from codeintel.datafusion_engine import engine_errors
 from codeintel.datafusion_engine.column_lineage import column_lineage
+from codeintel.datafusion_engine.needed_columns import needed_columns, only
 from codeintel.datafusion_engine.partition_modes import partition_modes
 from codeintel.datafusion_engine.references import References, references
 from codeintel.datafusion_engine.scans import scans, table_of, variant_of, walk_scans
@@ -67,16 +68,18 @@ def compile_view(
     known = {table: frozenset(schema.names) for table, schema in direct.items()}
     found = scans(plan, known)
     before = scans(frame.logical_plan(), known)  # tables folded away (WHERE 1=0) stay inputs
-    inputs = frozenset(found.columns.keys() | before.columns.keys())
-    columns = {table: found.columns.get(table, frozenset()) for table in sorted(inputs)}
-    _cross_check(columns, named, view, where)
-    modes, partitioned = partition_modes(plan, output.names, found, inputs, keyed)
+    read = {table: found.columns.get(table, frozenset()) for table in found.columns.keys() | before.columns.keys()}
+    _cross_check(read, named, view, where)
+    columns, narrow = needed_columns(sql, direct, read, plan, output, mentioned=named.columns, udfs=udfs)
+    modes, partitioned = partition_modes(plan, output.names, found, frozenset(columns), keyed)
     modes = _asserted(modes, front_matter(sql).get("mode", ""), view, where)
     used = [each for each in udfs if each.name in calls(sql)]
     parts = {
         "engine": engine,
-        "schema": digest([(t, schema_digest(direct[t])) for t in sorted(inputs)], schema_digest(output)),
-        "sql": _sql_digest(plan, sql, custom=bool(used)),
+        "schema": digest(
+            [(t, schema_digest(only(direct[t], c))) for t, c in sorted(columns.items())], schema_digest(output)
+        ),
+        "sql": _sql_digest(narrow, sql, custom=bool(used)),
     }
     if used:
         parts["udf"] = digest(sorted(each.digest() for each in used))

@@ -25,7 +25,10 @@ Place = tuple[int, ...]  # the way from the root: which input to take, again and
 
 @dataclass(frozen=True, slots=True)
 class Scans:
-    """The columns read of each table, and of those tables that only the text shows at some place."""
+    """The columns that each table's scans project, and those of tables that only the text shows at some place.
+
+    A hidden scan that was not optimized has no projection; it adds nothing to `columns` and all columns to `hidden`.
+    """
 
     columns: Mapping[str, frozenset[str]]
     hidden: Mapping[str, frozenset[str]]
@@ -44,15 +47,22 @@ def scans(plan: LogicalPlan, known: Mapping[str, frozenset[str]]) -> Scans:
         if table in known:
             walked.setdefault(table, set()).update(name for _, name in scan.projection())
     printed: dict[str, set[str]] = {}
+    unprojected: set[str] = set()
     shown: Counter[str] = Counter()
     for table, columns in _printed(plan.display_indent(), known):
         shown[table] += 1
-        printed.setdefault(table, set()).update(columns)
+        printed.setdefault(table, set()).update(columns or ())
+        if columns is None:
+            unprojected.add(table)
     merged = {
         table: frozenset(walked.get(table, set()) | printed.get(table, set())) & known[table]
         for table in walked.keys() | printed.keys()
     }
-    hidden = {table: merged[table] for table in printed if shown[table] > visible[table]}
+    hidden = {
+        table: known[table] if table in unprojected else merged[table]
+        for table in printed
+        if shown[table] > visible[table]
+    }
     return Scans(merged, hidden)
 
 
@@ -90,7 +100,7 @@ def table_of(scan: variants.TableScan) -> str:
     return scan.fqn()[-1]
 
 
-def _printed(text: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, set[str]]]:
+def _printed(text: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, set[str] | None]]:
     for match in _LINE.finditer(text):
         table = _unqualified(match["table"], known)
         if table in known:
@@ -101,7 +111,7 @@ def _printed(text: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[s
     for match in _LINE_OF_EVERYTHING.finditer(text):
         table = _unqualified(match["table"], known)
         if table in known:
-            yield table, set(known[table])
+            yield table, None
 
 
 def _unqualified(name: str, known: Mapping[str, frozenset[str]]) -> str:
