@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 REPO ?= .
-# What `make test` and `make bench` pass on: `make test ARGS="tests/scan -k git"`, `make bench ARGS=requests`.
+# What `make test` and `make bench` pass on: `make test ARGS="tests/scan -k git"`, `make bench ARGS="--corpora requests"`.
 ARGS ?=
 
 VENV := .venv
@@ -26,7 +26,7 @@ lint: $(VENV)/.lint
 	$(BIN)/deptry .
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python benchmarks/cold.py $(ARGS)
 
 docs: $(VENV)/.installed
 	$(BIN)/python -c 'from codeintel.settings import settings_markdown; print(end=settings_markdown())' > docs/settings.md

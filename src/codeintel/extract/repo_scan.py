@@ -140,6 +140,13 @@ def check_repository(repository: Path) -> None:
         raise UsageError(f"{path} is a store of codeintel; give the directory of a repository")
 
 
+def check_holds_python(repository: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
+    """Raise UsageError if `scan` would, without reading a file: what to ask before a store is made."""
+    check_repository(repository)
+    if not any(True for _ in _tree(repository, include, exclude).files()):
+        raise _no_python(repository)
+
+
 def scan(
     repository: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = (), bucket_count: int = 64
 ) -> list[ScannedFile]:
@@ -149,15 +156,23 @@ def scan(
     pattern, or a repository that holds no Python.
     """
     check_repository(repository)
-    root = os.fspath(repository)
-    tree = _Tree(root, _Patterns.of(include, exclude), _git_listing(root))
+    root, tree = os.fspath(repository), _tree(repository, include, exclude)
     found = dict(tree.files())
     if not found:
-        raise UsageError(f"{root} holds no Python: no file that is not ignored is named *.py or *.pyi")
+        raise _no_python(repository)
     modules = _Modules(tree.packages, tree.projects)
     names = _unique_names(found)
     rows = [_row(root, path, names[path], problem, modules, bucket_count) for path, problem in found.items()]
     return sorted(rows, key=lambda row: (row.bucket, row.path))
+
+
+def _tree(repository: Path, include: tuple[str, ...], exclude: tuple[str, ...]) -> _Tree:
+    root = os.fspath(repository)
+    return _Tree(root, _Patterns.of(include, exclude), _git_listing(root))
+
+
+def _no_python(repository: Path) -> UsageError:
+    return UsageError(f"{repository} holds no Python: no file that is not ignored is named *.py or *.pyi")
 
 
 def bucket_of(path: str, bucket_count: int) -> int:
