@@ -1,0 +1,345 @@
+"""The fact tables of one chunk of files, built column by column from what the other modules found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from codeintel.extract.ast_rows import Syntax, Texts
+from codeintel.extract.bindings import HOWS, RESOLUTIONS, Bindings, Resolver
+from codeintel.extract.calls import ARGUMENT_KINDS, arguments, calls
+from codeintel.extract.definitions import (
+    PARAMETER_KINDS,
+    Definitions,
+    Hanging,
+    class_bases,
+    decorators,
+    define,
+    docstrings,
+    generators,
+    parameters,
+)
+from codeintel.extract.definitions import child_in
+from codeintel.extract.grammar import CONTEXTS, FIELDS, HAS_POSITION, IS_DEFINITION, KIND, KINDS, is_kind
+from codeintel.extract.ids import external_id, fields, hashed
+from codeintel.extract.imports import imports
+from codeintel.extract.properties import VALUE_TYPES, property_columns
+from codeintel.extract.reading import SourceFile
+from codeintel.extract.scopes import (
+    DEF_ANNOT,
+    DEF_BOUND,
+    DEF_IMPORT,
+    DEF_LOCAL,
+    DEF_NONLOCAL,
+    DEF_PARAM,
+    CELL,
+    FREE,
+    FUNCTION,
+    GLOBAL_EXPLICIT,
+    GLOBAL_IMPLICIT,
+    LOCAL,
+    USE,
+    Scopes,
+    alphabetical,
+    match_scopes,
+    scope_ids,
+)
+from codeintel.extract.tables import TABLES
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Files that were read, the syntax of those that could be parsed, and what `__all__` lists by number of the file."""
+
+    files: list[SourceFile]
+    syntax: Syntax
+    texts: Texts
+    exports: dict[int, tuple[list[str], bool]]
+
+
+class _Columns:
+    """Makes Arrow columns of codes and indices."""
+
+    def __init__(self, chunk: Chunk, node_id: np.ndarray) -> None:
+        self.paths = pa.array([file.path for file in chunk.files], pa.string())
+        self.buckets = np.array([file.bucket for file in chunk.files], np.int32)
+        self.texts = chunk.texts
+        self.node_id = node_id
+        self.listed = pa.array([], pa.string())
+
+    def text(self, codes: np.ndarray) -> pa.Array:
+        if len(self.listed) != len(self.texts):
+            self.listed = pa.array(list(self.texts), pa.string())
+        return self.listed.take(pa.array(codes.astype(np.int32)))
+
+    def node(self, nodes: np.ndarray) -> pa.Array:
+        """Ids of nodes, null for -1."""
+        missing = nodes < 0
+        return pa.array(self.node_id[nodes], mask=missing) if missing.any() else pa.array(self.node_id[nodes])
+
+    def table(self, table: str, files: np.ndarray, **columns: Any) -> pa.Table:
+        schema = TABLES[table].schema
+        files = np.asarray(files)
+        columns["path"] = self.paths.take(pa.array(files))
+        columns["bucket"] = self.buckets[files]
+        arrays = []
+        for column in schema:
+            values = columns[column.name]
+            if not isinstance(values, pa.Array):
+                values = pa.array(values, column.type)
+            elif values.type != column.type:
+                values = values.cast(column.type)
+            arrays.append(values)
+        return pa.table(arrays, schema=schema)
+
+
+def _word(words: Sequence[str | None], codes: np.ndarray) -> pa.Array:
+    return pa.array(words, pa.string()).take(pa.array(codes))
+
+
+def _nullable(values: np.ndarray, missing: np.ndarray) -> pa.Array:
+    return pa.array(values, mask=missing)
+
+
+def chunk_tables(chunk: Chunk, namespace: str) -> dict[str, pa.Table]:
+    """Every fact table of the chunk."""
+    files, syntax, texts = chunk.files, chunk.syntax, chunk.texts
+    _recode(files, syntax)
+    definitions = define(files, syntax, texts, namespace)
+    columns = _Columns(chunk, definitions.node_id)
+    imported = imports(files, syntax, texts)
+    scopes = match_scopes(files, syntax, texts)
+    bindings = Resolver(syntax, scopes, texts, texts.codes(imported.bound), alphabetical(texts)).bindings
+    tables = {
+        **_file_tables(files, columns, chunk.exports),
+        "ast_nodes": _ast_nodes(syntax, definitions, columns),
+        "ast_props": _ast_props(syntax, columns),
+        **_scope_tables(scopes, bindings, syntax, definitions, columns),
+        **_definition_tables(syntax, texts, definitions, columns),
+        **_call_tables(syntax, texts, columns),
+    }
+    node = imported.node
+    tables["imports"] = columns.table(
+        "imports", syntax.file[node], node_id=columns.node(node), statement_id=columns.node(syntax.parent[node]),
+        kind=imported.kind, module=imported.module, level=imported.level, name=imported.name, asname=imported.asname,
+        bound_name=imported.bound, target=imported.target, target_module=imported.target_module,
+        external_id=_external_ids(imported.target), external_module_id=_external_ids(imported.target_module),
+    )  # fmt: skip
+    return tables
+
+
+def _external_ids(names: list[str]) -> np.ndarray:
+    known = {name: external_id(name) for name in names}
+    return np.array([known[name] for name in names], np.int64)
+
+
+def _recode(files: list[SourceFile], syntax: Syntax) -> None:
+    """Offsets of files that are not UTF-8 become offsets into their own bytes."""
+    for number, file in enumerate(files):
+        if file.remap is not None:
+            begin, end = np.searchsorted(syntax.file, [number, number + 1])
+            for offsets in (syntax.bstart[begin:end], syntax.bend[begin:end]):
+                placed = offsets >= 0
+                offsets[placed] = file.remap[offsets[placed]]
+
+
+def _file_tables(
+    files: list[SourceFile], columns: _Columns, exports: dict[int, tuple[list[str], bool]]
+) -> dict[str, pa.Table]:
+    faults = [(number, fault) for number, file in enumerate(files) for fault in file.faults]
+    listed = [
+        (number, at, name, complete)
+        for number, (names, complete) in sorted(exports.items())
+        for at, name in enumerate(names)
+    ]
+    exporters, positions, names, complete = zip(*listed, strict=True) if listed else ((), (), (), ())
+    return {
+        "parsed_files": columns.table(
+            "parsed_files", np.arange(len(files)), lines=[file.lines for file in files],
+            encoding=[file.encoding for file in files], status=[file.status for file in files],
+        ),
+        "file_errors": columns.table(
+            "file_errors", np.array([number for number, _ in faults], np.int32), stage=[f.stage for _, f in faults],
+            ordinal=np.zeros(len(faults), np.int32), error=[f.error for _, f in faults],
+            message=[_printable(f.message) for _, f in faults], line=[f.line for _, f in faults],
+            col=[f.col for _, f in faults], recovered=np.zeros(len(faults), bool),
+        ),
+        "exports": columns.table(
+            "exports", np.array(exporters, np.int32), position=list(positions), name=[_printable(n) for n in names],
+            is_complete=list(complete),
+        ),
+    }  # fmt: skip
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _ast_nodes(syntax: Syntax, definitions: Definitions, columns: _Columns) -> pa.Table:
+    missing = syntax.bstart < 0
+    missing = missing if missing.any() else None
+    return columns.table(
+        "ast_nodes", syntax.file,
+        node_id=definitions.node_id, parent_id=columns.node(syntax.parent), owner_id=columns.node(syntax.owner),
+        kind=_word(KINDS, syntax.kind), field=_word(FIELDS, syntax.field), ordinal=syntax.ordinal,
+        name=columns.text(syntax.name),
+        qualname=pa.array(definitions.qualname, pa.string()).take(pa.array(definitions.at, mask=definitions.at < 0)),
+        bstart=_nullable(syntax.bstart.astype(np.int32), missing), bend=_nullable(syntax.bend.astype(np.int32), missing),
+        ctx=_word(CONTEXTS, syntax.ctx), line=_nullable(syntax.line, missing), col=_nullable(syntax.col, missing),
+        end_line=_nullable(syntax.end_line, missing), end_col=_nullable(syntax.end_col, missing),
+    )  # fmt: skip
+
+
+def _ast_props(syntax: Syntax, columns: _Columns) -> pa.Table:
+    node, keys, key, value, value_type = property_columns(syntax)
+    return columns.table(
+        "ast_props", syntax.file[node], node_id=columns.node(node), key=_word(keys, key), value=value,
+        value_type=_word(VALUE_TYPES, value_type),
+    )  # fmt: skip
+
+
+def _scope_tables(
+    scopes: Scopes, bindings: Bindings, syntax: Syntax, definitions: Definitions, columns: _Columns
+) -> dict[str, pa.Table]:
+    ids, prefixes = scope_ids(scopes, syntax, definitions)
+    names = list(columns.texts)
+    binding_names = [names[code] for code in bindings.name.tolist()]
+    binding_scopes = bindings.scope.tolist()
+    binding_ids = np.array(
+        [hashed(_BINDING + prefixes[scope] + fields(name))
+         for scope, name in zip(binding_scopes, binding_names, strict=True)], np.int64,
+    )  # fmt: skip
+    inside = _qualnames(scopes, syntax, definitions)
+    file = scopes.file
+    where, flags = scopes.symbol_type, scopes.symbol_flags
+    # `symtable` takes any table called `top` for the module; agreeing with it means making the same mistake.
+    top = np.array([name == "top" for name in scopes.name], bool)[scopes.symbol_scope] & ((flags & DEF_BOUND) != 0)
+    reached = bindings.target
+    externals = np.array([external_id(name) if name else 0 for name in _distinct(names, bindings.external)], np.int64)
+    external = bindings.external
+    reference_file = syntax.file[bindings.reference]
+    target = np.where(external != 0, externals[_inverse(external)], binding_ids[reached] if len(binding_ids) else 0)
+    pairs = np.unique(reference_file[external != 0].astype(np.int64) << 32 | external[external != 0])
+    return {
+        "scopes": columns.table(
+            "scopes", file, scope_id=ids, parent_scope_id=_nullable(ids[scopes.parent], scopes.parent < 0),
+            kind=scopes.kind, name=scopes.name, line=scopes.line, is_nested=scopes.nested,
+            is_optimized=scopes.type == FUNCTION, has_children=scopes.has_children,
+        ),
+        "symbols": columns.table(
+            "symbols", file[scopes.symbol_scope], scope_id=ids[scopes.symbol_scope],
+            name=columns.text(scopes.symbol_name), binding_id=_ids(binding_ids, bindings.of_symbol),
+            is_referenced=(flags & USE) != 0, is_parameter=(flags & DEF_PARAM) != 0,
+            is_global=(where == GLOBAL_IMPLICIT) | (where == GLOBAL_EXPLICIT) | top,
+            is_declared_global=where == GLOBAL_EXPLICIT, is_local=(where == LOCAL) | (where == CELL) | top,
+            is_free=where == FREE, is_nonlocal=(flags & DEF_NONLOCAL) != 0, is_imported=(flags & DEF_IMPORT) != 0,
+            is_assigned=(flags & DEF_LOCAL) != 0, is_annotated=(flags & DEF_ANNOT) != 0,
+            is_namespace=scopes.symbol_namespace,
+        ),
+        "bindings": columns.table(
+            "bindings", file[bindings.scope], binding_id=binding_ids, scope_id=ids[bindings.scope], name=binding_names,
+            qualname=[f"{inside[scope]}.{name}" for scope, name in zip(binding_scopes, binding_names, strict=True)],
+            kind=_word(HOWS, bindings.kind),
+        ),
+        "binders": columns.table(
+            "binders", syntax.file[bindings.binder], node_id=columns.node(bindings.binder),
+            binding_id=_ids(binding_ids, bindings.binder_binding), how=_word(HOWS, bindings.binder_how),
+        ),
+        "references": columns.table(
+            "references", reference_file, node_id=columns.node(bindings.reference),
+            name=columns.text(syntax.name[bindings.reference]),
+            target_id=_nullable(target, (reached < 0) & (external == 0)),
+            resolution=_word(RESOLUTIONS, bindings.resolution),
+        ),
+        "external_names": _external_names(pairs, names, columns),
+    }  # fmt: skip
+
+
+_BINDING = fields("binding")
+
+
+def _ids(ids: np.ndarray, rows: np.ndarray) -> pa.Array:
+    """Ids by row, null for -1."""
+    return _nullable(ids[rows] if len(ids) else np.zeros(len(rows), np.int64), rows < 0)
+
+
+def _distinct(names: list[str | None], codes: np.ndarray) -> list[str | None]:
+    return [names[code] for code in np.unique(codes).tolist()]
+
+
+def _inverse(codes: np.ndarray) -> np.ndarray:
+    return np.unique(codes, return_inverse=True)[1]
+
+
+def _external_names(pairs: np.ndarray, names: list[str | None], columns: _Columns) -> pa.Table:
+    listed = sorted((pair >> 32, str(names[pair & 0xFFFFFFFF])) for pair in pairs.tolist())
+    paths = [name for _, name in listed]
+    return columns.table(
+        "external_names", np.array([file for file, _ in listed], np.int32), external_id=_external_ids(paths), name=paths
+    )
+
+
+def _qualnames(scopes: Scopes, syntax: Syntax, definitions: Definitions) -> list[str]:
+    """The qualified name of the definition whose scope each scope is or lies in."""
+    found: list[str] = []
+    at = np.where(scopes.code >= 0, definitions.at[np.maximum(scopes.code, 0) >> 1], -1)
+    for row, parent in zip(at.tolist(), scopes.parent.tolist(), strict=True):
+        found.append(definitions.qualname[row] if row >= 0 else found[parent])
+    return found
+
+
+def _definition_tables(
+    syntax: Syntax, texts: Texts, definitions: Definitions, columns: _Columns
+) -> dict[str, pa.Table]:
+    node = definitions.node
+    given = parameters(syntax)
+    bases, decorated = class_bases(syntax, texts), decorators(syntax, texts)
+    names = [
+        qualname.rpartition(".")[2] if inner else qualname
+        for qualname, inner in zip(definitions.qualname, definitions.inner, strict=True)
+    ]
+    return {
+        "definitions": columns.table(
+            "definitions", syntax.file[node], node_id=columns.node(node), kind=_word(KINDS, syntax.kind[node]),
+            name=names, qualname=definitions.qualname, owner_id=columns.node(syntax.owner[node]),
+            duplicate=definitions.duplicate, is_async=syntax.kind[node] == KIND["AsyncFunctionDef"],
+            is_generator=generators(syntax)[node],
+            docstring=[text and _printable(text) for text in docstrings(syntax, definitions)],
+            returns_id=columns.node(child_in(syntax, node, "returns")),
+        ),
+        "parameters": columns.table(
+            "parameters", syntax.file[given.node], node_id=columns.node(given.node),
+            function_id=columns.node(given.function), position=given.position,
+            name=columns.text(syntax.name[given.node]), kind=_word(PARAMETER_KINDS, given.kind),
+            default_id=columns.node(given.default), annotation_id=columns.node(given.annotation),
+        ),
+        "decorators": _hanging("decorators", "target_id", decorated, syntax, columns),
+        "class_bases": _hanging("class_bases", "class_id", bases, syntax, columns),
+    }  # fmt: skip
+
+
+def _hanging(name: str, target: str, rows: Hanging, syntax: Syntax, columns: _Columns) -> pa.Table:
+    return columns.table(
+        name, syntax.file[rows.node], node_id=columns.node(rows.node), position=rows.position,
+        name=columns.text(rows.name), keyword=columns.text(rows.keyword), **{target: columns.node(rows.target)},
+    )  # fmt: skip
+
+
+def _call_tables(syntax: Syntax, texts: Texts, columns: _Columns) -> dict[str, pa.Table]:
+    given = arguments(syntax)
+    made = calls(syntax, texts, given)
+    return {
+        "calls": columns.table(
+            "calls", syntax.file[made.node], node_id=columns.node(made.node), func_id=columns.node(made.func),
+            receiver_id=columns.node(made.receiver), name=columns.text(made.name),
+            owner_id=columns.node(syntax.owner[made.node]), n_arguments=made.n_arguments.astype(np.int32),
+        ),
+        "arguments": columns.table(
+            "arguments", syntax.file[given.node], call_id=columns.node(given.call), node_id=columns.node(given.node),
+            position=given.position, keyword=columns.text(given.keyword), kind=_word(ARGUMENT_KINDS, given.kind),
+        ),
+    }  # fmt: skip

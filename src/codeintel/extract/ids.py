@@ -1,0 +1,43 @@
+"""Ids that survive edits: one hash per owner, and for each of its nodes an ordinal added to it.
+
+All hashes are xxh64 with seed 0 over length-prefixed UTF-8 fields, taken as signed 64-bit integers; sums wrap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xxhash
+
+
+def fields(*values: str) -> bytes:
+    """The length-prefixed form of `values`: no two different tuples give the same bytes."""
+    parts = []
+    for value in values:
+        text = value.encode("utf-8", "surrogatepass")
+        parts.append(b"%d:%b" % (len(text), text))
+    return b"".join(parts)
+
+
+def hashed(data: bytes) -> int:
+    """xxh64 of `data` as a signed 64-bit integer."""
+    value = xxhash.xxh64_intdigest(data)
+    return value - (1 << 64) if value >> 63 else value
+
+
+def external_id(name: str) -> int:
+    """The id of anything outside the repository, which is its import path alone, such as `builtins.len`."""
+    return hashed(fields("external", name))
+
+
+def consecutive(bases: np.ndarray, homes: np.ndarray) -> np.ndarray:
+    """Ids of nodes in preorder: the base of each node's home owner plus its ordinal among that owner's nodes.
+
+    `homes[i]` is the index of the owner whose sequence node i belongs to; `bases[i]` is the base of owner node i.
+    """
+    order = np.argsort(homes, kind="stable")
+    grouped = homes[order]
+    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]]) if len(grouped) else np.zeros(0, np.int64)
+    lengths = np.diff(np.r_[starts, len(grouped)])
+    ordinals = np.empty(len(homes), np.uint64)
+    ordinals[order] = np.arange(len(homes)) - np.repeat(starts, lengths)
+    return (bases[homes].view(np.uint64) + ordinals).view(np.int64)

@@ -1,0 +1,169 @@
+"""What a file imports and what it exports by `__all__`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from codeintel.extract.ast_rows import Syntax, Texts
+from codeintel.extract.grammar import KIND
+from codeintel.extract.reading import SourceFile
+
+
+@dataclass(slots=True)
+class Imports:
+    """Columns over aliases in preorder. Texts are None where the table has null; `bound` is None for a star."""
+
+    node: np.ndarray
+    kind: list[str]
+    module: list[str | None]
+    level: list[int]
+    name: list[str]
+    asname: list[str | None]
+    bound: list[str | None]
+    target: list[str]
+    target_module: list[str]
+
+
+def imports(files: Sequence[SourceFile], syntax: Syntax, texts: Texts) -> Imports:
+    """Every imported name with the absolute dotted path it leads to."""
+    node = np.flatnonzero(syntax.kind == KIND["alias"])
+    statement = syntax.parent[node]
+    listed = list(texts)
+    written = {key: _by_node(syntax, key) for key in ("module", "level", "asname")}
+    found = Imports(node, [], [], [], [], [], [], [], [])
+    is_from = (syntax.kind[statement] == KIND["ImportFrom"]).tolist()
+    columns = zip(
+        node.tolist(), statement.tolist(), syntax.file[node].tolist(), syntax.name[node].tolist(), is_from, strict=True
+    )
+    for alias, parent, file, code, of_module in columns:
+        name = listed[code] or ""
+        asname = written["asname"].get(alias)
+        found.name.append(name)
+        found.asname.append(asname)
+        if of_module:
+            module, level = written["module"].get(parent), written["level"].get(parent, 0)
+            base = absolute_module(files[file], module, level)
+            found.kind.append("from")
+            found.module.append(module)
+            found.level.append(level)
+            found.bound.append(None if name == "*" else asname or name)
+            found.target.append(base if name == "*" else f"{base}{'' if base.endswith('.') else '.'}{name}")
+            found.target_module.append(base)
+        else:
+            found.kind.append("import")
+            found.module.append(None)
+            found.level.append(0)
+            found.bound.append(asname or name.partition(".")[0])
+            found.target.append(name)
+            found.target_module.append(name)
+    return found
+
+
+def absolute_module(file: SourceFile, module: str | None, level: int) -> str:
+    """The absolute form of what `from <dots><module> import` names; beyond the top level the dots stay."""
+    if not level:
+        return module or ""
+    # Each dot after the first leaves one more package; a package's own file is already inside it.
+    is_package = file.path.rpartition("/")[2] in ("__init__.py", "__init__.pyi")
+    parts = file.module.split(".") if file.module else []
+    kept = len(parts) - level + is_package
+    if kept <= 0:
+        return "." * level + (module or "")
+    return ".".join([*parts[:kept], *([module] if module else [])])
+
+
+def _by_node(syntax: Syntax, key: str) -> dict[int, object]:
+    found: dict[int, object] = {}
+    for values in (p for p in syntax.properties if p.key == key):
+        found.update(zip(values.nodes.tolist(), values.values, strict=True))
+    return found
+
+
+def exported_names(tree: ast.Module) -> tuple[list[str], bool] | None:
+    """The names in `__all__` in the order they are listed, and whether they are all; None if nothing sets it.
+
+    Understood at the top level of the module: lists and tuples of strings, `+`, `+=`, `.extend([…])`, `.append('…')`
+    and `.remove('…')`. Whatever else touches `__all__` leaves the list incomplete.
+    """
+    names: list[str] | None = None
+    complete = True
+    understood: set[int] = set()
+    for statement in tree.body:
+        change = _change(statement)
+        if change is None:
+            continue
+        how, mention, value = change
+        understood.add(id(mention))
+        listed, whole = _strings(value, names or [], understood)
+        if how == "set":
+            names, complete = listed, whole
+        elif how == "remove":
+            names = [name for name in names or [] if name not in listed]
+            complete &= whole
+        else:
+            names, complete = [*(names or []), *listed], complete and whole
+    touched = any(
+        id(name) not in understood and (not isinstance(name.ctx, ast.Load) or is_changed)
+        for name, is_changed in _mentions(tree)
+    )
+    if names is None:
+        return ([], False) if touched else None
+    return names, complete and not touched
+
+
+_METHODS = {"extend": "add", "append": "append", "remove": "remove"}
+
+
+def _change(statement: ast.stmt) -> tuple[str, ast.Name, ast.expr] | None:
+    """`(set | add | append | remove, the mention of __all__, the value)` of a statement that changes `__all__`."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id="__all__") as name], value=value):
+            return "set", name, value
+        case ast.AnnAssign(target=ast.Name(id="__all__") as name, value=ast.expr() as value):
+            return "set", name, value
+        case ast.AugAssign(target=ast.Name(id="__all__") as name, op=ast.Add(), value=value):
+            return "add", name, value
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(value=ast.Name(id="__all__") as name, attr=method), args=[value], keywords=[]
+            )
+        ) if method in _METHODS:
+            how = _METHODS[method]
+            return ("add", name, value) if how == "add" else (how, name, ast.List(elts=[value]))
+    return None
+
+
+def _strings(value: ast.expr, so_far: list[str], understood: set[int]) -> tuple[list[str], bool]:
+    """The strings a list expression holds as far as they are literal, and whether those are all. Left to right."""
+    found: list[str] = []
+    complete = True
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                waiting += [right, left]
+            case ast.List(elts=elements) | ast.Tuple(elts=elements):
+                waiting += reversed(elements)
+            case ast.Starred(value=inner):
+                waiting.append(inner)
+            case ast.Constant(value=str() as text):
+                found.append(text)
+            case ast.Name(id="__all__") as name:
+                understood.add(id(name))
+                found += so_far
+            case _:
+                complete = False
+    return found, complete
+
+
+def _mentions(tree: ast.Module) -> Iterator[tuple[ast.Name, bool]]:
+    """Each Name `__all__` with whether a method is called on it or a part of it is stored."""
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Name) and child.id == "__all__":
+                by_part = isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
+                yield child, by_part or isinstance(node, ast.Attribute)

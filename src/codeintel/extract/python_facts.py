@@ -1,0 +1,96 @@
+"""Everything that is read off Python files, as Arrow tables: a pure function of the files' bytes.
+
+Files are taken in small groups, whose trees fit the processor's cache while they are taken apart, and groups in chunks,
+over which names are resolved and Arrow arrays built at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from codeintel.extract.ast_rows import Syntax, Texts, Walk
+from codeintel.extract.chunk_tables import Chunk, chunk_tables
+from codeintel.extract.imports import exported_names
+from codeintel.extract.reading import SourceFile, read_source
+from codeintel.extract.tables import TABLES
+
+GROUP_BYTES = 200_000
+CHUNK_BYTES = 4_000_000
+_COLUMNS = ("path", "module", "bucket", "digest", "bytes", "error")
+_BYTES = _COLUMNS.index("bytes")
+
+
+def python_facts(
+    repo_files: pa.Table, repository: Path, namespace: str, max_file_bytes: int
+) -> dict[str, pa.Table]:
+    """The fact tables of `codeintel.extract.tables` for the files of the scan, in their order.
+
+    A bad file never raises: it has a row in `parsed_files` and one in `file_errors`. The analysed code is parsed and
+    its scopes are worked out by the compiler; it is never imported or run.
+    """
+    rows = list(zip(*(repo_files[name].to_pylist() for name in _COLUMNS), strict=True))
+    parts = {name: [table.schema.empty_table()] for name, table in TABLES.items()}
+    with _uninterrupted():
+        for chunk_rows in _by_bytes(rows, CHUNK_BYTES):
+            chunk = _read_chunk(chunk_rows, repository, max_file_bytes)
+            for name, table in chunk_tables(chunk, namespace).items():
+                parts[name].append(table)
+    return {name: pa.concat_tables(tables) for name, tables in parts.items()}
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Neither the collector, which finds nothing in trees, nor warnings about the analysed code."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _by_bytes(rows: list[tuple[Any, ...]], limit: int) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows in runs of about `limit` bytes of source."""
+    run: list[tuple[Any, ...]] = []
+    filled = 0
+    for row in rows:
+        run.append(row)
+        filled += row[_BYTES]
+        if filled >= limit:
+            yield run
+            run, filled = [], 0
+    if run:
+        yield run
+
+
+def _read_chunk(rows: list[tuple[Any, ...]], repository: Path, max_file_bytes: int) -> Chunk:
+    files: list[SourceFile] = []
+    parts: list[Syntax] = []
+    texts = Texts()
+    exports: dict[int, tuple[list[str], bool]] = {}
+    for group_rows in _by_bytes(rows, GROUP_BYTES):
+        group = [read_source(repository, *row, max_file_bytes) for row in group_rows]
+        parsed = [(number, file) for number, file in enumerate(group, len(files)) if file.tree is not None]
+        files += group
+        if not parsed:
+            continue
+        syntax = Walk([file.tree for _, file in parsed], [file.line_starts for _, file in parsed], texts).columns
+        syntax.file = np.array([number for number, _ in parsed], np.int32)[syntax.file]
+        parts.append(syntax)
+        has_all = frozenset(syntax.file[syntax.name == texts["__all__"]].tolist())
+        for number, file in parsed:
+            if number in has_all and (names := exported_names(file.tree)):
+                exports[number] = names
+            file.tree = None  # what is needed of it is in the columns, and trees are large
+    return Chunk(files, Syntax.joined(parts) if parts else Walk([], [], texts).columns, texts, exports)
