@@ -264,7 +264,9 @@ def _json(value: Any) -> None:  # Any: whatever msgspec can encode
 
 
 def _rows(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    table = Table(*header, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in header:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     out.print(table)
@@ -276,7 +278,13 @@ def _cell(value: Any) -> Any:
     return Text("" if value is None else str(value))
 
 
+def _distinct(names: list[str]) -> list[str]:
+    """Column names as they are, a repeated one with the number of its place: `kind`, `kind_2`."""
+    return [f"{n}_{names[: i + 1].count(n)}" if n in names[:i] else n for i, n in enumerate(names)]
+
+
 def _write_rows(found: pa.Table, form: Format) -> None:
+    found = found.rename_columns(_distinct(found.schema.names))
     match form:
         case Format.json:
             _json(found.to_pylist())
@@ -292,7 +300,7 @@ def _write_rows(found: pa.Table, form: Format) -> None:
                 stream.write_table(found)
         case Format.table:
             shown = found.slice(0, SHOWN_ROWS)
-            _rows(tuple(found.schema.names), [tuple(row.values()) for row in shown.to_pylist()])
+            _rows(tuple(found.schema.names), list(zip(*(column.to_pylist() for column in shown.columns), strict=True)))
             if found.num_rows > SHOWN_ROWS:
                 err.print(f"{SHOWN_ROWS} of {found.num_rows:,} rows; all of them with --format csv, json or arrow")
 

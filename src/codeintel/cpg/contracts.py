@@ -13,7 +13,7 @@ _BUCKET = "partition: xxh64(path) modulo the store's bucket count"
 EDGE_KINDS = frozenset({"AST", "CONTAINS", "ARGUMENT", "RECEIVER", "BINDS", "REF", "IMPORTS"})
 
 
-def _table(key: tuple[str, ...], **columns: tuple[pa.DataType, bool]) -> Table:
+def _table(key: tuple[str, ...], /, **columns: tuple[pa.DataType, bool]) -> Table:
     return Table(pa.schema([pa.field(n, t, nullable=nullable) for n, (t, nullable) in columns.items()]), key)
 
 
@@ -33,7 +33,7 @@ CONTRACTS = {
             "kind": "Python's own name: an `ast` class, `Binding` or `External`",
             "label": "node type of the Code Property Graph specification",
             "path": _PATH,
-            "owner_id": "module, class or function that the node lies in; null for modules and externals",
+            "owner_id": "module, class or function around the node, for a binding its scope; null for modules and externals",
             "name": "identifier, or operator as `<operator>.name`; null where the node has none",
             "qualname": "dotted name, module first, of definitions, modules, bindings and externals",
             "bstart": "first byte of the node in its file; null where it has no text",
@@ -101,7 +101,7 @@ CONTRACTS = {
     "files": Contract(
         table=_table(
             ("path",),
-            path=(_STR, False), module=(_STR, False), digest=(_STR, True), bytes=(_ID, False), lines=(_INT, False),
+            path=(_STR, False), module=(_STR, False), digest=(_STR, True), bytes=(_ID, False), lines=(_INT, True),
             encoding=(_STR, True), status=(_STR, False), bucket=(_INT, False),
         ),
         grain="one row per file of the repository",
@@ -110,7 +110,7 @@ CONTRACTS = {
             "module": "dotted module name",
             "digest": "BLAKE2b of the bytes that were parsed, 20 bytes in hexadecimal; null if they could not be read",
             "bytes": "size in bytes",
-            "lines": "number of lines",
+            "lines": "number of lines; null if the file was not read",
             "encoding": "encoding by byte order mark or PEP 263; null if it could not be told",
             "status": "`ok`; `partial` if scopes are missing; `failed` if nothing but this row is known",
             "bucket": _BUCKET,

@@ -7,7 +7,7 @@ UNION ALL
 SELECT a.owner_id, a.node_id, 'CONTAINS', '', 0, 'ast_nodes', CAST(1 AS FLOAT), a.path, a.bucket
 FROM ast_nodes AS a
 JOIN node_kinds AS k ON k.kind = a.kind
-WHERE k.contained AND a.owner_id IS NOT NULL
+WHERE k.contained AND a.owner_id <> a.node_id
 UNION ALL
 SELECT g.call_id, g.node_id, 'ARGUMENT', coalesce(g.keyword, ''), g.position, 'arguments', CAST(1 AS FLOAT), g.path,
     g.bucket

@@ -1,12 +1,12 @@
 -- grain: one row per node
 SELECT
-    a.node_id, a.kind, k.label, a.path, a.owner_id, coalesce(a.name, k.operator) AS name, a.qualname,
+    a.node_id, a.kind, k.label, a.path, nullif(a.owner_id, a.node_id) AS owner_id, coalesce(a.name, k.operator) AS name, a.qualname,
     a.bstart, a.bend, a.ctx, a.line, a.col, a.end_line, a.end_col, a.bucket
 FROM ast_nodes AS a
 JOIN node_kinds AS k ON k.kind = a.kind
 UNION ALL
 SELECT
-    b.binding_id AS node_id, 'Binding' AS kind, 'LOCAL' AS label, b.path, b.owner_id, b.name, b.qualname,
+    b.binding_id AS node_id, 'Binding' AS kind, 'LOCAL' AS label, b.path, b.scope_id AS owner_id, b.name, b.qualname,
     NULL AS bstart, NULL AS bend, NULL AS ctx, NULL AS line, NULL AS col, NULL AS end_line, NULL AS end_col, b.bucket
 FROM bindings AS b
 UNION ALL

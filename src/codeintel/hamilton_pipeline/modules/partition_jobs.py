@@ -6,15 +6,15 @@ before a job needs one, and never Hamilton, because every worker pays for what i
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
-
-import os
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -172,6 +172,12 @@ def perform(job: Job) -> Done:
     return Done(partitions, time.process_time() - started, os.getpid(), peak)
 
 
+class _NoPandas(MetaPathFinder):
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("workers do without pandas", name="pandas")
+
+
 def prepare_worker() -> None:
     """Leave pandas out of a worker: DataFusion imports it if it can, which costs more than DataFusion itself."""
-    sys.modules.setdefault("pandas", None)  # pyrefly: ignore - None is how a module is declared absent
+    sys.meta_path.insert(0, _NoPandas())
