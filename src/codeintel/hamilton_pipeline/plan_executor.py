@@ -344,11 +344,15 @@ class _Execution:
             pass
 
     def _serve_one(self) -> bool:
-        # A call per node: its arguments and its value must not live on in a waiting thread's locals.
+        # A call per node, and no local left behind: a waiting thread, or the frames that an error's traceback links to,
+        # must keep neither arguments nor values alive.
         item = self.work.get()
         if item is None or self.interrupted:
             return False
-        self.returned.put(self._attempt(*item))
+        back = self._attempt(*item)
+        item = None
+        self.returned.put(back)
+        back = None
         return True
 
     def _attempt(self, index: int, arguments: dict[str, Any]) -> _Return:

@@ -37,7 +37,10 @@ from codeintel.store.partitions import (
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A table as a job reads it: which columns, and which buckets (None: all of them)."""
+    """A table as a job reads it: which columns, and which buckets (None: all of them).
+
+    A reader of no column, such as `count(*)`, is given the first: Arrow keeps no row count without one.
+    """
 
     handle: TableHandle
     schema: pa.Schema
@@ -45,7 +48,8 @@ class Input:
     buckets: frozenset[int] | None = None
 
     def read(self, objects: Path) -> pa.Table:
-        return read_buckets(objects, self.handle, self.schema, columns=self.columns, buckets=self.buckets)
+        columns = self.columns if self.columns is None or self.columns else self.schema.names[:1]
+        return read_buckets(objects, self.handle, self.schema, columns=columns, buckets=self.buckets)
 
 
 @dataclass(frozen=True, slots=True)
