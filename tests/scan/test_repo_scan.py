@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from codeintel.errors import UsageError
 from codeintel.extract import repo_scan
+from codeintel.extract.git_files import git_listing
 from codeintel.extract.repo_scan import REPO_FILES, bucket_of, check_holds_python, check_repository, repo_files, scan
 from codeintel.fingerprint import digest_bytes
 
@@ -233,7 +234,7 @@ def test_a_walk_finds_what_git_would_list(top: list[str], below: list[str], wher
     with TemporaryDirectory() as directory:
         root = write(Path(directory), files)
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-        listed = repo_scan._git_listing(str(root))
+        listed = git_listing(str(root))
         (root / ".git").rename(root / ".hg")
         found = [] if listed is None else sorted(path for path in listed.files if path.endswith(".py"))
         try:

@@ -22,13 +22,6 @@ Stores
 Errors
     A file that cannot be read is a row whose `error` says why and whose digest is null. So is a directory, FIFO, socket
     or device with a Python name, and a directory that cannot be listed.
-Modules
-    A module's name is its path from the nearest root above it. Roots are the repository; a directory that holds a
-    `pyproject.toml`, `setup.py` or `setup.cfg`; `src` unless it lies in a package; and `lib` or `Lib` directly under a
-    root; none of these if it is a regular package itself, which has an `__init__`. All other directories count as
-    packages, regular or namespace. `pkg/__init__.py` is `pkg`, `pkg/__main__.py` is `pkg.__main__`, a script keeps its
-    stem even if that is no identifier, and an `__init__` at a root is `__init__`, since the name of the directory that
-    a repository was cloned to says nothing.
 """
 
 from __future__ import annotations
@@ -36,9 +29,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,14 +37,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import xxhash
 
 from codeintel.errors import UsageError
+from codeintel.extract.git_files import Listing, git_ignored, git_listing
+from codeintel.extract.module_names import PROJECT_FILES, Modules
+from codeintel.extract.path_patterns import SUFFIXES, Ignores, Patterns, compiled, is_ignored
 from codeintel.fingerprint import SIZE
 from codeintel.relspec.pipeline import Table
 
-if TYPE_CHECKING:  # a build with nothing to do must not pay for importing Arrow, nor one without patterns for pathspec
+if TYPE_CHECKING:  # a build with nothing to do must not pay for importing Arrow
     import pyarrow as pa
-    from pathspec import GitIgnoreSpec
-
-SUFFIXES = (".py", ".pyi")
 
 # Directories nobody means by "this repository's code". One that is a regular package is kept: `build` and `venv` are
 # names of packages too.
@@ -64,12 +55,10 @@ DEFAULT_EXCLUDES = frozenset({
 })  # fmt: skip
 # Never entered, not even for an `include`.
 NEVER = frozenset({".git", ".hg", ".svn", ".codeintel", "__pycache__"})
-PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 STORE_FORMAT = "codeintel"
 
 _CHUNK = 1 << 20
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_GIT_TIMEOUT = 120.0  # seconds; a repository that makes git hang is walked instead
 
 
 class ScannedFile(NamedTuple):
@@ -160,7 +149,7 @@ def scan(
     found = dict(tree.files())
     if not found:
         raise _no_python(repository)
-    modules = _Modules(tree.packages, tree.projects)
+    modules = Modules(tree.packages, tree.projects)
     names = _unique_names(found)
     rows = [_row(root, path, names[path], problem, modules, bucket_count) for path, problem in found.items()]
     return sorted(rows, key=lambda row: (row.bucket, row.path))
@@ -168,7 +157,7 @@ def scan(
 
 def _tree(repository: Path, include: tuple[str, ...], exclude: tuple[str, ...]) -> _Tree:
     root = os.fspath(repository)
-    return _Tree(root, _Patterns.of(include, exclude), _git_listing(root))
+    return _Tree(root, Patterns.of(include, exclude), git_listing(root))
 
 
 def _no_python(repository: Path) -> UsageError:
@@ -180,7 +169,7 @@ def bucket_of(path: str, bucket_count: int) -> int:
     return xxhash.xxh64_intdigest(path.encode(), 0) % bucket_count
 
 
-def _row(root: str, path: str, name: str, problem: str | None, modules: _Modules, bucket_count: int) -> ScannedFile:
+def _row(root: str, path: str, name: str, problem: str | None, modules: Modules, bucket_count: int) -> ScannedFile:
     module = modules.name_of(path)
     if name != path:
         problem, module = "name is not UTF-8", _printable(module)
@@ -199,9 +188,12 @@ def _digest_of(path: str) -> tuple[str | None, int, str | None]:
         return None, 0, f"cannot be read: {_reason(error)}"
     try:
         # What was a regular file when its directory was listed may be a FIFO by now.
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             return None, 0, "is not a regular file"
-        while chunk := os.read(handle, _CHUNK):
+        # A buffer of the file's size costs half of what a large one does; the bytes read are what counts, not the size.
+        room = min(status.st_size + 1, _CHUNK)
+        while chunk := os.read(handle, room):
             state.update(chunk)
             size += len(chunk)
     except OSError as error:
@@ -240,43 +232,13 @@ def _unique_names(found: Iterable[str]) -> dict[str, str]:
     return names
 
 
-@dataclass(frozen=True, slots=True)
-class _Modules:
-    """Names modules. `packages` are the directories with an `__init__`, `projects` those with a project file."""
-
-    packages: set[str]
-    projects: set[str]
-
-    def name_of(self, path: str) -> str:
-        directory, _, name = path.rpartition("/")
-        base = self._base(directory)
-        stem = next((name.removesuffix(suffix) for suffix in (*SUFFIXES, ".pyw") if name.endswith(suffix)), name)
-        if stem == "__init__" and base:
-            return base
-        return f"{base}.{stem}" if base else stem
-
-    def _base(self, directory: str) -> str:
-        """What the names of the modules in `directory` start with: empty exactly for a root."""
-        if not directory:
-            return ""
-        parent, _, name = directory.rpartition("/")
-        above = self._base(parent)
-        if directory not in self.packages and (
-            directory in self.projects
-            or (name == "src" and parent not in self.packages)
-            or (name in ("lib", "Lib") and not above)
-        ):
-            return ""
-        return f"{above}.{name}" if above else name
-
-
 class _Tree:
     """One walk from the root, pruned by what git lists or, without git, by ignore files. Follows no link.
 
     `files` fills `packages` and `projects` with the directories it passes that bear on module names.
     """
 
-    def __init__(self, root: str, patterns: _Patterns, listing: _Listing | None) -> None:
+    def __init__(self, root: str, patterns: Patterns, listing: Listing | None) -> None:
         self._root, self._patterns, self._listing = root, patterns, listing
         self._entered = _parents(path for path in listing.files if patterns.names(path)) if listing else set()
         self.packages: set[str] = set()
@@ -285,7 +247,7 @@ class _Tree:
     def files(self) -> Iterator[tuple[str, str | None]]:
         """Each path with what keeps it from being read, if that is known already. In no particular order."""
         misnamed: dict[str, str] = {}
-        waiting: list[tuple[str, bool, _Ignores]] = [("", False, ())]
+        waiting: list[tuple[str, bool, Ignores]] = [("", False, ())]
         while waiting:
             directory, ignored, ignores = waiting.pop()
             prefix = f"{directory}/" if directory else ""
@@ -314,7 +276,7 @@ class _Tree:
                 if entry.is_dir(follow_symlinks=False):
                     if name in NEVER or self._patterns.excludes(f"{path}/"):
                         continue
-                    skipped = ignored or (self._listing is None and _is_ignored(f"{path}/", ignores))
+                    skipped = ignored or (self._listing is None and is_ignored(f"{path}/", ignores))
                     if name.endswith(SUFFIXES) and not skipped:
                         misnamed[path] = "is a directory"
                     if self._enters(path, skipped):
@@ -322,17 +284,16 @@ class _Tree:
                 elif not self._patterns.names(path) or self._patterns.excludes(path):
                     continue
                 elif not entry.is_file(follow_symlinks=False):
-                    if not (ignored or (self._listing is None and _is_ignored(path, ignores))):
+                    if not (ignored or (self._listing is None and is_ignored(path, ignores))):
                         misnamed[path] = "is not a regular file"
                 elif self._admits(path, ignored, ignores):
                     yield path, None
         if misnamed and self._listing is not None:
-            for path in _git_ignored(self._root, misnamed):
+            for path in git_ignored(self._root, misnamed):
                 misnamed.pop(path, None)
         yield from misnamed.items()
 
-    def _note(self, directory: str, names: Iterable[str]) -> None:
-        names = set(names)
+    def _note(self, directory: str, names: Set[str]) -> None:
         if not names.isdisjoint(("__init__.py", "__init__.pyi")):
             self.packages.add(directory)
         if not names.isdisjoint(PROJECT_FILES):
@@ -342,33 +303,32 @@ class _Tree:
         wanted = not ignored if self._listing is None else directory in self._entered
         return wanted or self._patterns.reaches(directory)
 
-    def _admits(self, path: str, ignored: bool, ignores: _Ignores) -> bool:
+    def _admits(self, path: str, ignored: bool, ignores: Ignores) -> bool:
         if self._listing is None:
-            admitted = not (ignored or _is_ignored(path, ignores))
+            admitted = not (ignored or is_ignored(path, ignores))
         else:
             tracked = self._listing.files.get(path)
             admitted = tracked is not None and (tracked or not ignored)
         return admitted or self._patterns.includes_ignored(path)
 
-    def _read_ignores(self, prefix: str, entries: Mapping[str, object], ignores: _Ignores) -> _Ignores:
+    def _read_ignores(self, prefix: str, entries: Mapping[str, object], ignores: Ignores) -> Ignores:
         lines: list[str] = []
         for name in (".gitignore", ".ignore"):
             if name in entries:
                 lines += _text_lines(f"{self._root}/{prefix}{name}")
-        spec = _spec(lines, lenient=True)
+        spec = compiled(lines, lenient=True)
         return (*ignores, (prefix, spec)) if spec else ignores
 
 
-_Ignores = tuple[tuple[str, "GitIgnoreSpec"], ...]
-
-
-def _is_ignored(path: str, ignores: _Ignores) -> bool:
-    """Whether ignore files say so, the deepest that speaks of `path` deciding. A directory's path ends in `/`."""
-    for prefix, spec in reversed(ignores):
-        decision = spec.check_file(path[len(prefix) :]).include
-        if decision is not None:
-            return decision
-    return False
+def _parents(paths: Iterable[str]) -> set[str]:
+    """Every directory above one of `paths`, and the root as the empty string."""
+    found = {""}
+    for path in paths:
+        directory = path.rpartition("/")[0]
+        while directory not in found:
+            found.add(directory)
+            directory = directory.rpartition("/")[0]
+    return found
 
 
 def _text_lines(path: str) -> list[str]:
@@ -395,149 +355,3 @@ def _is_store(directory: str) -> bool:
     except ValueError:
         return False
     return isinstance(head, dict) and head.get("format") == STORE_FORMAT
-
-
-@dataclass(frozen=True, slots=True)
-class _Patterns:
-    """`include` and `exclude` compiled. `reaching` the includes that name a directory, `starts` where they begin."""
-
-    include: GitIgnoreSpec | None
-    reaching: GitIgnoreSpec | None
-    starts: tuple[str, ...]
-    exclude: GitIgnoreSpec | None
-
-    @classmethod
-    def of(cls, include: tuple[str, ...], exclude: tuple[str, ...]) -> _Patterns:
-        anchored = [pattern for pattern in include if "/" in pattern.rstrip("/")]
-        return cls(
-            _spec(include, setting="include"),
-            _spec(anchored, setting="include"),
-            tuple(_literal_start(pattern) for pattern in anchored if not pattern.startswith("!")),
-            _spec(exclude, setting="exclude"),
-        )
-
-    def names(self, path: str) -> bool:
-        return path.endswith(SUFFIXES) or (self.include is not None and self.include.match_file(path))
-
-    def excludes(self, path: str) -> bool:
-        return self.exclude is not None and self.exclude.match_file(path)
-
-    def includes_ignored(self, path: str) -> bool:
-        return self.reaching is not None and self.reaching.match_file(path)
-
-    def reaches(self, directory: str) -> bool:
-        """Whether an ignored file under `directory` may be included."""
-        inside = f"{directory}/"
-        return any(not start or inside.startswith(f"{start}/") or start.startswith(inside) for start in self.starts)
-
-
-def _literal_start(pattern: str) -> str:
-    """The directory all matches of an anchored pattern lie under: `gen/**/*.py` -> `gen`."""
-    literal = []
-    for part in pattern.lstrip("/").split("/")[:-1]:
-        if any(wild in part for wild in "*?[\\"):
-            break
-        literal.append(part)
-    return "/".join(literal)
-
-
-def _spec(lines: Iterable[str], *, setting: str = "", lenient: bool = False) -> GitIgnoreSpec | None:
-    """The patterns compiled, or None if there are none. A bad one is dropped if `lenient`, else a UsageError."""
-    lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    if not lines:
-        return None
-    from pathspec import GitIgnoreSpec  # noqa: PLC0415  slow to import, and git repositories seldom need it
-
-    good = []
-    for line in lines:
-        # To git `x/**` is all that is in x, to pathspec also x itself, which would hide what a later `!` brings back.
-        text = f"{line}/*" if line.endswith("/**") else line
-        try:
-            GitIgnoreSpec.from_lines([text])
-        except ValueError as error:
-            if not lenient:
-                raise UsageError(f"{setting} pattern {line!r} is not a gitignore pattern") from error
-        else:
-            good.append(text)
-    return GitIgnoreSpec.from_lines(good) if good else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """What git lists: each path relative to the root, and whether it is tracked."""
-
-    files: Mapping[str, bool]
-
-
-def _parents(paths: Iterable[str]) -> set[str]:
-    """Every directory above one of `paths`, and the root as the empty string."""
-    found = {""}
-    for path in paths:
-        directory = path.rpartition("/")[0]
-        while directory not in found:
-            found.add(directory)
-            directory = directory.rpartition("/")[0]
-    return found
-
-
-def _git_listing(root: str) -> _Listing | None:
-    """What git lists under `root`, submodules included; None where there is no git to ask, or it lists nothing."""
-    real = os.path.realpath(root)
-    above = [real, *map(str, Path(real).parents)]
-    if not any(os.path.lexists(f"{directory}/.git") for directory in above):
-        return None
-    files: dict[str, bool] = {}
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        output = _git(f"{real}/{prefix}", "ls-files", "-z", "-t", "-s", "--cached", "--others", "--exclude-standard")
-        if output is None:
-            if not prefix:
-                return None
-            continue
-        for record in os.fsdecode(output).split("\0"):
-            if record.startswith("? "):
-                files[prefix + record[2:]] = False
-                continue
-            # "H 100644 <object> 0\t<path>"
-            head, _, path = record.partition("\t")
-            if head[2:8] == "160000":
-                # Only at its own place: a submodule behind a link might lead round in a circle.
-                submodule = f"{real}/{prefix}{path}"
-                if os.path.lexists(f"{submodule}/.git") and os.path.realpath(submodule) == submodule:
-                    waiting.append(f"{prefix}{path}/")
-            elif path:
-                files[prefix + path] = True
-    return _Listing(files) if files else None
-
-
-def _git_ignored(root: str, paths: Iterable[str]) -> list[str]:
-    output = _git(root, "check-ignore", "-z", "--stdin", input=b"\0".join(map(os.fsencode, paths)))
-    return os.fsdecode(output or b"").split("\0")
-
-
-def _git(directory: str, *arguments: str, input: bytes = b"") -> bytes | None:  # noqa: A002  subprocess's own name
-    """What a git command prints, or None if there is no git or it fails.
-
-    The caller's environment and configuration are kept out, so that GIT_DIR from a hook or somebody's global ignore
-    file does not change what a repository is; and so is everything in the repository's own configuration that would
-    run a program, which is why its owner need not be trusted (safe.directory).
-    """
-    safe = ("core.fsmonitor=false", "core.untrackedCache=false", f"core.hooksPath={os.devnull}", "safe.directory=*")
-    environment = {
-        "PATH": os.pathsep.join(os.get_exec_path()),
-        "LC_ALL": "C",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
-    command = ["git", *(word for setting in safe for word in ("-c", setting)), *arguments]
-    try:
-        done = subprocess.run(
-            command, cwd=directory, env=environment, input=input, capture_output=True, check=False, timeout=_GIT_TIMEOUT
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
