@@ -7,7 +7,7 @@ DataFusion raises ValueError, bare Exception or, for its own panics, a BaseExcep
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
@@ -69,13 +69,19 @@ def explained(
     text, line = reason(error)
     if (table := unknown_table(error)) is not None:
         line = line_of(sql, table.rpartition(".")[2]) or line
-        text = f"reads unknown table {table!r}; {nearest(table, schemas)}"
+        text = f"reads unknown table {table!r}; {nearest_identifier(table, schemas)}"
     elif (unknown := unknown_column(error)) is not None:
         column, qualifier = unknown
         line = line_of(sql, column)
         tables = [schemas[qualifier]] if qualifier in schemas else list(schemas.values())
         columns = {name for schema in tables for name in schema.names}
         of = f" of {qualifier!r}" if qualifier else ""
-        text = f"names unknown column {column!r}{of}; {nearest(column, columns)}"
+        text = f"names unknown column {column!r}{of}; {nearest_identifier(column, columns)}"
     place = f"{origin}:{line}" if origin and line else origin or (f"line {line}" if line else "")
     return PlanError(f"{what}{f' ({place})' if place else ''}: {text}", subject=subject, line=line)
+
+
+def nearest_identifier(name: str, known: Iterable[str]) -> str:
+    """The nearest known names, or how to write the one that differs in case alone."""
+    same = [each for each in known if each.lower() == name.lower()]
+    return f'it is written "{same[0]}", in quotes' if same else nearest(name, known)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow as pa
 
+from codeintel.datafusion_engine.engine_errors import nearest_identifier
 from codeintel.datafusion_engine.plan_cache import (
     Entry,
     Named,
@@ -26,7 +27,7 @@ from codeintel.datafusion_engine.plan_cache import (
 )
 from codeintel.datafusion_engine.schemas import is_file_keyed, schema_digest
 from codeintel.datafusion_engine.sql_text import front_matter, line_of
-from codeintel.errors import PlanError, nearest
+from codeintel.errors import PlanError
 from codeintel.fingerprint import digest_bytes
 from codeintel.relspec.task import Task
 
@@ -162,7 +163,7 @@ def _ordered(
                 line = line_of(views[view], table)
                 raise PlanError(
                     f"view {view!r} ({where[view]}{f':{line}' if line else ''}): reads unknown table {table!r}; "
-                    f"{nearest(table, views.keys() | tables.keys())}",
+                    f"{nearest_identifier(table, sorted(views.keys() | tables.keys()))}",
                     subject=view,
                     line=line,
                 )
