@@ -19,7 +19,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n "$$($(BIN)/python -c 'from codeintel.settings import usable_cpus; print(usable_cpus())')" $(ARGS)
 
 lint: $(VENV)/.lint
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --output-format concise .
 	$(BIN)/ruff check .
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports --no-logo
