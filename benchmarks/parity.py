@@ -16,6 +16,7 @@ import symtable
 import sys
 import warnings
 from collections import Counter, defaultdict
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from codeintel.extract.tables import TABLES
 from codeintel.fingerprint import digest_bytes
 
 NOT_ROWS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+POSITION = attrgetter("lineno", "col_offset", "end_lineno", "end_col_offset")
 FLAGS = [
     "is_referenced", "is_parameter", "is_global", "is_declared_global", "is_local", "is_free", "is_nonlocal",
     "is_imported", "is_assigned", "is_annotated", "is_namespace",
@@ -35,7 +37,8 @@ FLAGS = [
 NODE_TABLES = ("ast_nodes", "definitions", "calls", "arguments", "references", "parameters", "imports")
 # column → table whose key it must be found in
 LINKS = {
-    ("ast_nodes", "parent_id"): "ast_nodes", ("ast_nodes", "owner_id"): "ast_nodes", ("ast_props", "node_id"): "ast_nodes",
+    ("ast_nodes", "parent_id"): "ast_nodes", ("ast_nodes", "owner_id"): "ast_nodes",
+    ("ast_props", "node_id"): "ast_nodes",
     ("symbols", "scope_id"): "scopes", ("symbols", "binding_id"): "bindings", ("bindings", "scope_id"): "scopes",
     ("binders", "binding_id"): "bindings", ("binders", "node_id"): "ast_nodes", ("calls", "func_id"): "ast_nodes",
     ("calls", "receiver_id"): "ast_nodes", ("arguments", "call_id"): "calls", ("arguments", "node_id"): "ast_nodes",
@@ -129,10 +132,7 @@ def compare(root: Path) -> dict[str, Any]:
 
 def compare_nodes(tree: ast.Module, raw: bytes, encoding: str, rows: list[dict[str, Any]], count: Counter[str]) -> None:
     expected = [node for node in ast.walk(tree) if not isinstance(node, NOT_ROWS)]
-    placed = Counter(
-        (type(n).__name__, n.lineno, n.col_offset, n.end_lineno, n.end_col_offset) for n in expected
-        if hasattr(n, "end_col_offset")
-    )  # fmt: skip
+    placed = Counter((type(node).__name__, *POSITION(node)) for node in expected if hasattr(node, "end_col_offset"))
     ours = Counter((r["kind"], r["line"], r["col"], r["end_line"], r["end_col"]) for r in rows)
     count["nodes"] += len(rows)
     count["edges"] += len(rows) - 1
@@ -141,11 +141,9 @@ def compare_nodes(tree: ast.Module, raw: bytes, encoding: str, rows: list[dict[s
     lines = [line.encode() for line in raw.decode(encoding).removeprefix("\ufeff").splitlines(keepends=True)] or [b""]
     if b"\x0c" in raw or b"\r" in raw or b"\x0b" in raw:
         return  # str.splitlines counts lines that the compiler does not
-    starts = {(type(n).__name__, n.lineno, n.col_offset, n.end_lineno, n.end_col_offset) for n in expected if
-              hasattr(n, "end_col_offset")}  # fmt: skip
     for row in rows:
         place = (row["kind"], row["line"], row["col"], row["end_line"], row["end_col"])
-        if place in starts and row["end_line"] <= len(lines):
+        if place in placed and row["end_line"] <= len(lines):
             segment = _segment(lines, *place[1:])
             count["spans"] += 1
             count["differ_spans"] += raw[row["bstart"] : row["bend"]].decode(encoding, "replace").encode() != segment

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codeintel.extract.ast_rows import NO_TEXT, Syntax, Texts
 from codeintel.extract.definitions import child_in
 from codeintel.extract.grammar import FIELD, FIELDS, KIND, KINDS, is_kind
 from codeintel.extract.scopes import (
@@ -26,6 +25,7 @@ from codeintel.extract.scopes import (
     MODULE,
     Scopes,
 )
+from codeintel.extract.syntax import NO_TEXT, Syntax, Texts
 
 BUILTINS = frozenset(dir(builtins))
 # What the import system puts into a module before its first statement, and the compiler into a class body.
@@ -54,7 +54,8 @@ for _name, _how in {
 _HOW_OF_TARGET = np.full((len(KINDS), len(FIELDS)), HOW["assignment"])
 for _name, _field, _how in (
     ("For", "target", "for"), ("AsyncFor", "target", "for"), ("withitem", "optional_vars", "with"),
-    ("comprehension", "target", "comprehension"), ("NamedExpr", "target", "walrus"), ("AugAssign", "target", "augmented"),
+    ("comprehension", "target", "comprehension"), ("NamedExpr", "target", "walrus"),
+    ("AugAssign", "target", "augmented"),
 ):  # fmt: skip
     _HOW_OF_TARGET[KIND[_name], FIELD[_field]] = HOW[_how]
 
@@ -138,7 +139,8 @@ class Resolver:
         """Names as the compiler files them: `__x` inside class `C` is `_C__x`."""
         listed = list(self.texts)
         private = np.array([
-            text is not None and text.startswith("__") and not text.endswith("__") and "." not in text for text in listed
+            text is not None and text.startswith("__") and not text.endswith("__") and "." not in text
+            for text in listed
         ])  # fmt: skip
         at = np.flatnonzero(private[name])
         at = at[self.private[scope[at]] >= 0]
@@ -290,7 +292,7 @@ class Resolver:
         known = _Lookup(owner, bound)
         module_names = [self.texts[text] for text in _IMPLICIT_IN_MODULE if text in self.texts]
         class_names = [self.texts[text] for text in _IMPLICIT_IN_CLASS if text in self.texts]
-        cell = self.texts["__class__"] if "__class__" in self.texts else -1
+        cell = self.texts.get("__class__", -1)
         at = np.flatnonzero(np.isin(name, [*module_names, *class_names, cell]))
         scope, name = scope[at], name[at]
         symbol = self.symbol(scope, name)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codeintel.extract.ast_rows import Syntax, Texts
 from codeintel.extract.definitions import child_in, order_within, pure_names
 from codeintel.extract.grammar import FIELD, KIND
+from codeintel.extract.syntax import Syntax, Texts
 
 ARGUMENT_KINDS = ["positional", "starred", "keyword", "double_starred"]
 

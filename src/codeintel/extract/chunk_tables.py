@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from codeintel.extract.ast_rows import Syntax, Texts
 from codeintel.extract.bindings import HOWS, RESOLUTIONS, Bindings, Resolver
 from codeintel.extract.calls import ARGUMENT_KINDS, arguments, calls
 from codeintel.extract.definitions import (
     PARAMETER_KINDS,
     Definitions,
     Hanging,
+    child_in,
     class_bases,
     decorators,
     define,
@@ -23,20 +23,19 @@ from codeintel.extract.definitions import (
     generators,
     parameters,
 )
-from codeintel.extract.definitions import child_in
-from codeintel.extract.grammar import CONTEXTS, FIELDS, HAS_POSITION, IS_DEFINITION, KIND, KINDS, is_kind
+from codeintel.extract.grammar import CONTEXTS, FIELDS, KIND, KINDS
 from codeintel.extract.ids import external_id, fields, hashed
 from codeintel.extract.imports import imports
 from codeintel.extract.properties import VALUE_TYPES, property_columns
 from codeintel.extract.reading import SourceFile
 from codeintel.extract.scopes import (
+    CELL,
     DEF_ANNOT,
     DEF_BOUND,
     DEF_IMPORT,
     DEF_LOCAL,
     DEF_NONLOCAL,
     DEF_PARAM,
-    CELL,
     FREE,
     FUNCTION,
     GLOBAL_EXPLICIT,
@@ -48,12 +47,13 @@ from codeintel.extract.scopes import (
     match_scopes,
     scope_ids,
 )
+from codeintel.extract.syntax import Syntax, Texts
 from codeintel.extract.tables import TABLES
 
 
 @dataclass(slots=True)
 class Chunk:
-    """Files that were read, the syntax of those that could be parsed, and what `__all__` lists by number of the file."""
+    """Files that were read, the syntax of those that parsed, and what `__all__` lists by number of the file."""
 
     files: list[SourceFile]
     syntax: Syntax
@@ -102,7 +102,7 @@ def _word(words: Sequence[str | None], codes: np.ndarray) -> pa.Array:
 
 
 def _nullable(values: np.ndarray, missing: np.ndarray) -> pa.Array:
-    return pa.array(values, mask=missing)
+    return pa.array(values, mask=missing) if missing.any() else pa.array(values)
 
 
 def chunk_tables(chunk: Chunk, namespace: str) -> dict[str, pa.Table]:
@@ -181,15 +181,15 @@ def _printable(text: str) -> str:
 
 def _ast_nodes(syntax: Syntax, definitions: Definitions, columns: _Columns) -> pa.Table:
     missing = syntax.bstart < 0
-    missing = missing if missing.any() else None
     return columns.table(
         "ast_nodes", syntax.file,
         node_id=definitions.node_id, parent_id=columns.node(syntax.parent), owner_id=columns.node(syntax.owner),
         kind=_word(KINDS, syntax.kind), field=_word(FIELDS, syntax.field), ordinal=syntax.ordinal,
         name=columns.text(syntax.name),
         qualname=pa.array(definitions.qualname, pa.string()).take(pa.array(definitions.at, mask=definitions.at < 0)),
-        bstart=_nullable(syntax.bstart.astype(np.int32), missing), bend=_nullable(syntax.bend.astype(np.int32), missing),
-        ctx=_word(CONTEXTS, syntax.ctx), line=_nullable(syntax.line, missing), col=_nullable(syntax.col, missing),
+        bstart=_nullable(syntax.bstart.astype(np.int32), missing),
+        bend=_nullable(syntax.bend.astype(np.int32), missing), ctx=_word(CONTEXTS, syntax.ctx),
+        line=_nullable(syntax.line, missing), col=_nullable(syntax.col, missing),
         end_line=_nullable(syntax.end_line, missing), end_col=_nullable(syntax.end_col, missing),
     )  # fmt: skip
 
@@ -213,7 +213,7 @@ def _scope_tables(
         [hashed(_BINDING + prefixes[scope] + fields(name))
          for scope, name in zip(binding_scopes, binding_names, strict=True)], np.int64,
     )  # fmt: skip
-    inside = _qualnames(scopes, syntax, definitions)
+    inside = _qualnames(scopes, definitions)
     file = scopes.file
     where, flags = scopes.symbol_type, scopes.symbol_flags
     # `symtable` takes any table called `top` for the module; agreeing with it means making the same mistake.
@@ -283,7 +283,7 @@ def _external_names(pairs: np.ndarray, names: list[str | None], columns: _Column
     )
 
 
-def _qualnames(scopes: Scopes, syntax: Syntax, definitions: Definitions) -> list[str]:
+def _qualnames(scopes: Scopes, definitions: Definitions) -> list[str]:
     """The qualified name of the definition whose scope each scope is or lies in."""
     found: list[str] = []
     at = np.where(scopes.code >= 0, definitions.at[np.maximum(scopes.code, 0) >> 1], -1)

@@ -1,5 +1,7 @@
-"""What a file defines: modules, classes, functions and lambdas with their qualified names and ids, and what hangs on
-them: parameters, decorators, bases."""
+"""What a file defines, and what hangs on it.
+
+Modules, classes, functions and lambdas with their qualified names and ids; parameters, decorators and bases.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codeintel.extract.ast_rows import NO_TEXT, Syntax, Texts
 from codeintel.extract.grammar import FIELD, FIELDS, IS_DEFINITION, IS_OWNER, KIND, is_kind
 from codeintel.extract.ids import consecutive, fields, hashed
 from codeintel.extract.reading import SourceFile
+from codeintel.extract.syntax import NO_TEXT, Syntax, Texts
 
 _IS_FUNCTION = is_kind("FunctionDef", "AsyncFunctionDef", "Lambda")
 _IS_YIELD = is_kind("Yield", "YieldFrom")
@@ -207,9 +209,9 @@ def pure_names(syntax: Syntax, texts: Texts, nodes: np.ndarray) -> np.ndarray:
         chains.append((live, name[current]))
         current = value[current]
     listed = list(texts)
-    for rows, attributes in reversed(chains):
-        rooted = result[rows] != NO_TEXT
-        rows, attributes = rows[rooted], attributes[rooted]
+    for all_rows, all_attributes in reversed(chains):
+        rooted = result[all_rows] != NO_TEXT
+        rows, attributes = all_rows[rooted], all_attributes[rooted]
         pairs = result[rows].astype(np.int64) << 32 | attributes
         distinct, inverse = np.unique(pairs, return_inverse=True)
         joined = [f"{listed[pair >> 32]}.{listed[pair & 0xFFFFFFFF]}" for pair in distinct.tolist()]

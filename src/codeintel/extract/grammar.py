@@ -61,17 +61,29 @@ SOURCE_ORDER = {
 # Fields of these interleave in the source, so their children are put in order by their positions.
 INTERLEAVED = ("Dict", "Call", "ClassDef", "arguments", "MatchMapping")
 
-_FUNCTION = {"args": Evaluated.WITH_TYPE_PARAMETERS, "returns": Evaluated.WITH_TYPE_PARAMETERS,
-             "type_params": Evaluated.WITH_TYPE_PARAMETERS, "body": Evaluated.INSIDE}
-_COMPREHENSION = {"elt": Evaluated.INSIDE, "key": Evaluated.INSIDE, "value": Evaluated.INSIDE,
-                  "generators": Evaluated.INSIDE}
+_FUNCTION = {
+    "args": Evaluated.WITH_TYPE_PARAMETERS,
+    "returns": Evaluated.WITH_TYPE_PARAMETERS,
+    "type_params": Evaluated.WITH_TYPE_PARAMETERS,
+    "body": Evaluated.INSIDE,
+}
+_COMPREHENSION = {
+    "elt": Evaluated.INSIDE,
+    "key": Evaluated.INSIDE,
+    "value": Evaluated.INSIDE,
+    "generators": Evaluated.INSIDE,
+}
 EVALUATED = {
     "Module": {"body": Evaluated.INSIDE},
     "FunctionDef": _FUNCTION,
     "AsyncFunctionDef": _FUNCTION,
     "Lambda": {"body": Evaluated.INSIDE},
-    "ClassDef": {"bases": Evaluated.WITH_TYPE_PARAMETERS, "keywords": Evaluated.WITH_TYPE_PARAMETERS,
-                 "type_params": Evaluated.WITH_TYPE_PARAMETERS, "body": Evaluated.INSIDE},
+    "ClassDef": {
+        "bases": Evaluated.WITH_TYPE_PARAMETERS,
+        "keywords": Evaluated.WITH_TYPE_PARAMETERS,
+        "type_params": Evaluated.WITH_TYPE_PARAMETERS,
+        "body": Evaluated.INSIDE,
+    },
     "arguments": {"defaults": Evaluated.AROUND, "kw_defaults": Evaluated.AROUND},
     "ListComp": _COMPREHENSION,
     "SetComp": _COMPREHENSION,
@@ -86,9 +98,20 @@ EVALUATED = {
 
 # The field whose text is the node's name.
 NAME_FIELDS = {
-    "Name": "id", "Attribute": "attr", "FunctionDef": "name", "AsyncFunctionDef": "name", "ClassDef": "name",
-    "arg": "arg", "alias": "name", "keyword": "arg", "ExceptHandler": "name", "MatchAs": "name", "MatchStar": "name",
-    "TypeVar": "name", "ParamSpec": "name", "TypeVarTuple": "name",
+    "Name": "id",
+    "Attribute": "attr",
+    "FunctionDef": "name",
+    "AsyncFunctionDef": "name",
+    "ClassDef": "name",
+    "arg": "arg",
+    "alias": "name",
+    "keyword": "arg",
+    "ExceptHandler": "name",
+    "MatchAs": "name",
+    "MatchStar": "name",
+    "TypeVar": "name",
+    "ParamSpec": "name",
+    "TypeVarTuple": "name",
 }
 
 OPERATORS = {
@@ -158,8 +181,14 @@ def _children(cls: type[ast.AST]) -> tuple[Child, ...]:
     ordered = [field for field in SOURCE_ORDER.get(name, ()) if field in declared]
     ordered += [field for field in declared if field not in ordered]
     return tuple(
-        Child(attrgetter(field), field, FIELD[field], _SHAPES[declared[field]], evaluated.get(field, Evaluated.HERE),
-              (name, field) in _HOLES)
+        Child(
+            attrgetter(field),
+            field,
+            FIELD[field],
+            _SHAPES[declared[field]],
+            evaluated.get(field, Evaluated.HERE),
+            (name, field) in _HOLES,
+        )
         for field in ordered
     )
 

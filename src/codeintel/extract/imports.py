@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from codeintel.extract.ast_rows import Syntax, Texts
 from codeintel.extract.grammar import KIND
 from codeintel.extract.reading import SourceFile
+from codeintel.extract.syntax import Syntax, Texts
 
 
 @dataclass(slots=True)
@@ -76,8 +77,8 @@ def absolute_module(file: SourceFile, module: str | None, level: int) -> str:
     return ".".join([*parts[:kept], *([module] if module else [])])
 
 
-def _by_node(syntax: Syntax, key: str) -> dict[int, object]:
-    found: dict[int, object] = {}
+def _by_node(syntax: Syntax, key: str) -> dict[int, Any]:
+    found: dict[int, Any] = {}
     for values in (p for p in syntax.properties if p.key == key):
         found.update(zip(values.nodes.tolist(), values.values, strict=True))
     return found

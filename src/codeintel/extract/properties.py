@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from codeintel.extract.ast_rows import Property, Syntax
+from codeintel.extract.syntax import Property, Syntax
 
 VALUE_TYPES = ["str", "int", "float", "complex", "bool", "bytes", "NoneType", "ellipsis", "str_escaped"]
 _STR, _ESCAPED = 0, 8

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from codeintel.extract.ast_rows import Syntax, Texts, Walk
+from codeintel.extract.ast_rows import Walk
 from codeintel.extract.chunk_tables import Chunk, chunk_tables
 from codeintel.extract.imports import exported_names
 from codeintel.extract.reading import SourceFile, read_source
+from codeintel.extract.syntax import Syntax, Texts
 from codeintel.extract.tables import TABLES
 
 GROUP_BYTES = 200_000
@@ -28,9 +29,7 @@ _COLUMNS = ("path", "module", "bucket", "digest", "bytes", "error")
 _BYTES = _COLUMNS.index("bytes")
 
 
-def python_facts(
-    repo_files: pa.Table, repository: Path, namespace: str, max_file_bytes: int
-) -> dict[str, pa.Table]:
+def python_facts(repo_files: pa.Table, repository: Path, namespace: str, max_file_bytes: int) -> dict[str, pa.Table]:
     """The fact tables of `codeintel.extract.tables` for the files of the scan, in their order.
 
     A bad file never raises: it has a row in `parsed_files` and one in `file_errors`. The analysed code is parsed and

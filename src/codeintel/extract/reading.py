@@ -10,7 +10,7 @@ import codecs
 import io
 import os
 import tokenize
-from ast import PyCF_ONLY_AST, Module
+from ast import Module, PyCF_ONLY_AST
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -61,7 +61,14 @@ class SourceFile:
 
 
 def read_source(
-    repository: Path, path: str, module: str, bucket: int, digest: str, size: int, error: str | None, max_file_bytes: int
+    repository: Path,
+    path: str,
+    module: str,
+    bucket: int,
+    digest: str,
+    size: int,
+    error: str | None,
+    max_file_bytes: int,
 ) -> SourceFile:
     """Read, check, decode and parse one file. The bytes that are parsed are the bytes whose digest was checked."""
     source = SourceFile(path, module, bucket)
@@ -84,7 +91,7 @@ def _read(location: Path, digest: str, size: int, max_file_bytes: int) -> bytes 
         return _too_large(size, max_file_bytes)
     try:
         # Nonblocking: a FIFO that took the file's place must not hang the build.
-        with open(location, "rb", opener=_open_nonblocking) as opened:  # noqa: PTH123 (Path.open has no opener)
+        with open(location, "rb", opener=_open_nonblocking) as opened:
             now = os.fstat(opened.fileno()).st_size
             if now > max_file_bytes:
                 return _too_large(now, max_file_bytes)
@@ -130,7 +137,7 @@ def _decode(source: SourceFile, raw: bytes) -> Fault | None:
 
 
 def _encoding(raw: bytes) -> str:
-    """The encoding by BOM and PEP 263, named as `tokenize` names it: `utf-8`, `utf-8-sig`, `iso-8859-1`, …"""
+    """The encoding by BOM and PEP 263, named as `tokenize` names it: `utf-8`, `utf-8-sig`, `iso-8859-1`."""
     if not raw.startswith(codecs.BOM_UTF8):
         end = raw.find(b"\n", raw.find(b"\n") + 1)
         if b"coding" not in raw[: end if end > 0 else len(raw)]:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from codeintel.extract.ast_rows import Syntax, Texts
 from codeintel.extract.definitions import Definitions
 from codeintel.extract.grammar import FIELDS, IS_OWNER, KINDS, is_kind
 from codeintel.extract.ids import fields, hashed
 from codeintel.extract.reading import SourceFile
+from codeintel.extract.syntax import Syntax, Texts
 
 # Constants of the compiler that the `symtable` module reads symbols with.
 USE, DEF_PARAM, DEF_BOUND, DEF_IMPORT, DEF_LOCAL = (
@@ -195,7 +195,7 @@ def _matched_tables(
     return tables, parents, codes, table_files
 
 
-def _growing(items: list[Any], begin: int):  # noqa: ANN202
+def _growing(items: list[Any], begin: int):
     """Indices from `begin` of a list that grows while they are walked."""
     at = begin
     while at < len(items):
@@ -219,11 +219,20 @@ def _openers(syntax: Syntax, texts: Texts) -> dict[int, list[tuple[int, str, int
     nodes = codes >> 1
     listed = list(texts)
     anonymous = [_FUNCTION_KINDS.get(name, "") for name in KINDS]
-    alias = {int(syntax.parent[i]): listed[syntax.name[i]] for i in np.flatnonzero(
-        is_kind("TypeAlias")[kind[syntax.parent]] & (np.array(FIELDS) == "name")[syntax.field]).tolist()}
+    alias = {
+        int(syntax.parent[i]): listed[syntax.name[i]]
+        for i in np.flatnonzero(
+            is_kind("TypeAlias")[kind[syntax.parent]] & (np.array(FIELDS) == "name")[syntax.field]
+        ).tolist()
+    }
     found: dict[int, list[tuple[int, str, int]]] = defaultdict(list)
-    columns = (around.tolist(), codes.tolist(), syntax.line[nodes].tolist(), kind[nodes].tolist(),
-               syntax.name[nodes].tolist())
+    columns = (
+        around.tolist(),
+        codes.tolist(),
+        syntax.line[nodes].tolist(),
+        kind[nodes].tolist(),
+        syntax.name[nodes].tolist(),
+    )
     for outer, code, line, node_kind, name in zip(*columns, strict=True):
         text = anonymous[node_kind] or (listed[name] if name else alias.get(code >> 1, ""))
         found[outer].append((line, text, code))

@@ -32,24 +32,57 @@ TABLES: dict[str, Table] = {
     # node (for a def the one around it, for a module itself). `field` and `ordinal`: the place in the parent, `ordinal`
     # an index into a list field, else 0. Spans of nodes that have none of their own cover their children.
     "ast_nodes": _table(
-        ("node_id",), node_id="l", parent_id="l?", owner_id="l", kind="s", field="s?", ordinal="i", name="s?",
-        qualname="s?", bstart="i?", bend="i?", ctx="s?", line="i?", col="i?", end_line="i?", end_col="i?",
-    ),  # fmt: skip
+        ("node_id",),
+        node_id="l",
+        parent_id="l?",
+        owner_id="l",
+        kind="s",
+        field="s?",
+        ordinal="i",
+        name="s?",
+        qualname="s?",
+        bstart="i?",
+        bend="i?",
+        ctx="s?",
+        line="i?",
+        col="i?",
+        end_line="i?",
+        end_col="i?",
+    ),
     # Values of constants and other fields that are not nodes. `value_type` names the Python type, or `str_escaped` for
     # a string with lone surrogates, written with backslashes.
     "ast_props": _table(("node_id", "key"), node_id="l", key="s", value="s", value_type="s"),
     # One row per table of `symtable`, with its own name and line; `scope_id` is the id of the node that opens it, or an
     # id of its own for scopes of type parameters and annotations.
     "scopes": _table(
-        ("scope_id",), scope_id="l", parent_scope_id="l?", kind="s", name="s", line="i", is_nested="b",
-        is_optimized="b", has_children="b",
-    ),  # fmt: skip
-    # One row per symbol of a scope as `symtable` reports it, names mangled; `binding_id` what it is bound to in the file.
+        ("scope_id",),
+        scope_id="l",
+        parent_scope_id="l?",
+        kind="s",
+        name="s",
+        line="i",
+        is_nested="b",
+        is_optimized="b",
+        has_children="b",
+    ),
+    # One row per symbol of a scope as `symtable` reports it, names mangled; `binding_id`: what it leads to in the file.
     "symbols": _table(
-        ("scope_id", "name"), scope_id="l", name="s", binding_id="l?", is_referenced="b", is_parameter="b",
-        is_global="b", is_declared_global="b", is_local="b", is_free="b", is_nonlocal="b", is_imported="b",
-        is_assigned="b", is_annotated="b", is_namespace="b",
-    ),  # fmt: skip
+        ("scope_id", "name"),
+        scope_id="l",
+        name="s",
+        binding_id="l?",
+        is_referenced="b",
+        is_parameter="b",
+        is_global="b",
+        is_declared_global="b",
+        is_local="b",
+        is_free="b",
+        is_nonlocal="b",
+        is_imported="b",
+        is_assigned="b",
+        is_annotated="b",
+        is_namespace="b",
+    ),
     # One row per name that a scope owns and something binds, mangled; `kind`: how it is bound first in the source.
     "bindings": _table(("binding_id",), binding_id="l", scope_id="l", name="s", qualname="s", kind="s"),
     # One row per node that binds a name, and per binding it binds. `how` has the words of `bindings.kind`, and
@@ -64,35 +97,65 @@ TABLES: dict[str, Table] = {
     # One row per module, class, function and lambda. `owner_id`: the owner around it (of a module: itself);
     # `duplicate`: how many of the same qualname stand before it in the file; `docstring` as written.
     "definitions": _table(
-        ("node_id",), node_id="l", kind="s", name="s", qualname="s", owner_id="l", duplicate="i", is_async="b",
-        is_generator="b", docstring="s?", returns_id="l?",
-    ),  # fmt: skip
+        ("node_id",),
+        node_id="l",
+        kind="s",
+        name="s",
+        qualname="s",
+        owner_id="l",
+        duplicate="i",
+        is_async="b",
+        is_generator="b",
+        docstring="s?",
+        returns_id="l?",
+    ),
     # One row per parameter. `position` in the order of the source; `kind` in the words of `inspect.Parameter`.
     "parameters": _table(
-        ("node_id",), node_id="l", function_id="l", position="i", name="s", kind="s", default_id="l?",
+        ("node_id",),
+        node_id="l",
+        function_id="l",
+        position="i",
+        name="s",
+        kind="s",
+        default_id="l?",
         annotation_id="l?",
-    ),  # fmt: skip
+    ),
     # One row per decorator. `name`: dotted text of what is applied, or called to be applied.
     "decorators": _table(("node_id",), node_id="l", target_id="l", position="i", name="s?"),
     # One row per base or class keyword. `name`: dotted text, of what is subscripted for `Generic[T]`.
     "class_bases": _table(("node_id",), node_id="l", class_id="l", position="i", keyword="s?", name="s?"),
     # One row per call. `name`: dotted text of the callee, or its last attribute.
-    "calls": _table(
-        ("node_id",), node_id="l", func_id="l", receiver_id="l?", name="s?", owner_id="l", n_arguments="i"
-    ),
-    # One row per argument of a call; `node_id` is its value, or the Starred node. `position` in the order of the source.
+    "calls": _table(("node_id",), node_id="l", func_id="l", receiver_id="l?", name="s?", owner_id="l", n_arguments="i"),
+    # One row per argument of a call; `node_id` is its value or the Starred node; `position` in source order.
     "arguments": _table(("node_id",), call_id="l", node_id="l", position="i", keyword="s?", kind="s"),
     # One row per alias. `module` and `level` as written; `target` and `target_module` absolute, with the leading dots
     # kept where they lead beyond the top level.
     "imports": _table(
-        ("node_id",), node_id="l", statement_id="l", kind="s", module="s?", level="i", name="s", asname="s?",
-        bound_name="s?", target="s", target_module="s", external_id="l", external_module_id="l",
-    ),  # fmt: skip
+        ("node_id",),
+        node_id="l",
+        statement_id="l",
+        kind="s",
+        module="s?",
+        level="i",
+        name="s",
+        asname="s?",
+        bound_name="s?",
+        target="s",
+        target_module="s",
+        external_id="l",
+        external_module_id="l",
+    ),
     # One row per name in `__all__`; `is_complete`: whether that is statically all of it.
     "exports": _table(("path", "position"), position="i", name="s", is_complete="b"),
     # One row per fault of a file; `stage`: scan, read, decode, parse, scopes.
     "file_errors": _table(
-        ("path", "stage", "ordinal"), stage="s", ordinal="i", error="s", message="s", line="i?", col="i?",
+        ("path", "stage", "ordinal"),
+        stage="s",
+        ordinal="i",
+        error="s",
+        message="s",
+        line="i?",
+        col="i?",
         recovered="b",
-    ),  # fmt: skip
+    ),
 }
