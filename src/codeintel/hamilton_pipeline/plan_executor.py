@@ -67,7 +67,7 @@ class PlanGraphExecutor(GraphExecutor):
 
     def __init__(
         self,
-        adapter: LifecycleAdapterSet,
+        adapter: Any,  # `Driver.adapter`: a LifecycleAdapterSet, whatever its annotation says
         plan: ExecutionPlan,
         *,
         jobs: int,
@@ -83,7 +83,8 @@ class PlanGraphExecutor(GraphExecutor):
     ) -> None:
         if jobs < 1:
             raise ValueError(f"jobs is {jobs}; at least one is needed to run anything")
-        self.adapter, self.plan, self.jobs = adapter, plan, jobs
+        self.adapter: LifecycleAdapterSet = adapter
+        self.plan, self.jobs = plan, jobs
         self.on_unknown, self.absent = on_unknown, dict(absent or {})
         self.memory_limit, self.memory, self.oversize = memory_limit, memory or {}, oversize
         self.retry_on, self.on_failure = retry_on, on_failure
@@ -185,7 +186,7 @@ class _Execution:
         self.remade = self.adapter.does_method("do_node_execute", is_async=False)
         self.outcomes: dict[int, NodeOutcome] = {}
         self.ready_at, self.released_at, self.events = [-1] * len(self.nodes), [-1] * len(self.nodes), 0
-        self.interrupted = False
+        self.flying, self.interrupted = 0, False
         self.began = perf_counter()
 
     # -- before the first node -----------------------------------------------------------------------------------------
@@ -277,25 +278,32 @@ class _Execution:
         self._mark(self.released_at, index)
         self._hook("pre_task_submission", index, inputs=arguments, overrides=self.overrides)
         self._tell("released", index)
+        self.flying += 1
         self.work.put((index, arguments))
 
     def _take_back(self, back: _Return | None) -> None:
         if back is None:
             raise KeyboardInterrupt
-        index, name, error = back.index, self.names[back.index], back.error
-        if back.retried:
-            self._tell("retried", index)
-        self._hook("post_task_return", index, result={name: back.value}, success=error is None, error=error)
-        if error is None:
-            self._settle(index, "ran", back=back)
-            if self.uses[name] or name in self.keep:
-                self.results[name] = back.value
-            for ready in self.order.finish(index):
-                self._mark(self.ready_at, ready)
+        self._record(back)
+        name, error = self.names[back.index], back.error
+        self._hook("post_task_return", back.index, result={name: back.value}, success=error is None, error=error)
+        if error is not None:
+            self._skip_below(back.index, self.order.fail(back.index))
             return
-        traceback.clear_frames(error.__traceback__)  # its frames would keep the node's arguments alive
-        self._settle(index, "failed", cause=f"{type(error).__name__}: {error}", back=back)
-        self._skip_below(index, self.order.fail(index))
+        if self.uses[name] or name in self.keep:
+            self.results[name] = back.value
+        for ready in self.order.finish(back.index):
+            self._mark(self.ready_at, ready)
+
+    def _record(self, back: _Return) -> None:
+        self.flying -= 1
+        if back.retried:
+            self._tell("retried", back.index)
+        if back.error is None:
+            self._settle(back.index, "ran", back=back)
+        else:
+            traceback.clear_frames(back.error.__traceback__)  # they would keep the node's arguments alive
+            self._settle(back.index, "failed", cause=f"{type(back.error).__name__}: {back.error}", back=back)
 
     def _skip_below(self, cause: int, below: Sequence[int]) -> None:
         for index in below:
@@ -323,9 +331,9 @@ class _Execution:
         self._tell(status, index, outcome)
 
     def _drain(self) -> None:
-        while self.order.running:
+        while self.flying:
             if (back := self.returned.get()) is not None:
-                self.order.fail(back.index)
+                self._record(back)
 
     def _mark(self, events: list[int], index: int) -> None:
         events[index] = self.events

@@ -1,0 +1,13 @@
+"""A graph that only a dynamic executor can run."""
+
+from __future__ import annotations
+
+from hamilton.htypes import Collect, Parallelizable
+
+
+def item() -> Parallelizable[int]:
+    yield from range(3)
+
+
+def total(item: Collect[int]) -> int:
+    return sum(item)
