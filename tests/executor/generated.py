@@ -36,7 +36,7 @@ def node_function(name: str, inputs: Iterable[str], body: Body) -> Callable[...,
     return run
 
 
-def every(dag: Mapping[str, Iterable[str]]) -> list[Any]:  # Any: final variables may be functions as well
+def every(dag: Iterable[str]) -> list[Any]:  # Any: final variables may be functions as well
     return sorted(dag)
 
 

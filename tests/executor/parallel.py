@@ -9,5 +9,9 @@ def item() -> Parallelizable[int]:
     yield from range(3)
 
 
-def total(item: Collect[int]) -> int:
-    return sum(item)
+def doubled(item: int) -> int:
+    return 2 * item
+
+
+def total(doubled: Collect[int]) -> int:
+    return sum(doubled)

@@ -323,7 +323,7 @@ def test_an_interrupt_stops_submission_at_once_and_leaves_a_record() -> None:
 
 def test_parallelizable_is_refused_because_it_has_no_static_plan() -> None:
     dr = driver.Builder().with_modules(parallel).build()
-    planned(dr, plan_of({"item": [], "total": ["item"]}))
+    planned(dr, plan_of({"item": [], "doubled": ["item"], "total": ["doubled"]}))
     with pytest.raises(InvalidExecutorException, match="item, total"):
         dr.execute(["total"])
 

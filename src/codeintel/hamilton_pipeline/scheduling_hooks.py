@@ -67,11 +67,12 @@ class PlanTaskSubmissionHook(TaskSubmissionHook, TaskReturnHook):
     def run_before_task_submission(
         self, *, task_id: str, nodes: list[Node], overrides: dict[str, Any] | None, **_about: Any
     ) -> None:
-        work = [node for node in nodes if not node.user_defined]
+        given = overrides or {}  # Hamilton submits these too, and runs nothing for them
+        work = [node for node in nodes if not node.user_defined and node.name not in given]
         if rejected := rejections([(node.name, node.tags) for node in work], self.plan, self.absent):
             raise AdmissionError(dict(rejected))
         with self._lock:
-            for name in (overrides or {}).keys() & self.plan.tasks.keys():
+            for name in given.keys() & self.plan.tasks.keys():
                 self._nodes[name] = NodeOutcome(name, name, "skipped", "reused")
             self.groups[task_id] = tuple(sorted(node.name for node in work))
             for node in work:
@@ -87,7 +88,8 @@ class PlanTaskSubmissionHook(TaskSubmissionHook, TaskReturnHook):
     ) -> None:
         with self._lock:
             for node in nodes:
-                if (submitted := self._nodes.get(node.name)) is not None:
+                submitted = self._nodes.get(node.name)
+                if submitted is not None and submitted.released >= 0:
                     self._nodes[node.name] = NodeOutcome(
                         node.name, submitted.task, "ran" if success else "failed", "",
                         "" if success else f"{type(error).__name__}: {error}", error,
