@@ -72,7 +72,7 @@ def violations(sql: str, task: Task, before: dict[str, pa.Table], after: dict[st
     return found
 
 
-@settings(max_examples=max(5, settings.default.max_examples // 4))
+@settings(max_examples=max(5, settings().max_examples // 4))
 @given(st.data())
 def test_disturbing_columns_outside_the_lineage_changes_nothing(data: st.DataObject) -> None:
     rows = {name: data.draw(st.integers(0, 4)) for name in TABLES}

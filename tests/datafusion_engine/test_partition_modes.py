@@ -23,7 +23,9 @@ BUCKET_OF = {"p1": 0, "p2": 1, "p3": 2, "p4": 0, "p5": 1}
 
 @pytest.mark.parametrize("title", VIEWS)
 def test_modes_are_those_judged_by_hand(title: str) -> None:
-    modes, cut = re.match(r"-- expect: (.*); (cut|one piece)\n", VIEWS[title]).groups()
+    expectation = re.match(r"-- expect: (.*); (cut|one piece)\n", VIEWS[title])
+    assert expectation is not None
+    modes, cut = expectation.groups()
     expected = dict(part.split("=") for part in modes.split(", ") if part)
     inferred = infer({"v": VIEWS[title]}, TABLES)
     assert inferred.tasks[0].inputs == expected
@@ -63,7 +65,7 @@ CUT = [
 ]
 
 
-@settings(max_examples=max(5, settings.default.max_examples // 2))
+@settings(max_examples=max(5, settings().max_examples // 2))
 @given(a=ROWS, b=ROWS, c=ROWS, g=PAIRS, e=PAIRS)
 def test_running_bucket_by_bucket_equals_running_whole(
     a: list[Row], b: list[Row], c: list[Row], g: list[tuple[int, int]], e: list[tuple[int, int]]

@@ -73,10 +73,12 @@ def explained(
     elif (unknown := unknown_column(error)) is not None:
         column, qualifier = unknown
         line = line_of(sql, column)
-        tables = [schemas[qualifier]] if qualifier in schemas else list(schemas.values())
-        columns = {name for schema in tables for name in schema.names}
         of = f" of {qualifier!r}" if qualifier else ""
-        text = f"names unknown column {column!r}{of}; {nearest_identifier(column, columns)}"
+        owners = sorted(table for table, schema in schemas.items() if column in schema.names)
+        columns = {name for table, schema in schemas.items() if qualifier in (table, None) for name in schema.names}
+        columns = columns or {name for schema in schemas.values() for name in schema.names}  # the qualifier is an alias
+        hint = f"{' and '.join(owners)} has one" if owners else nearest_identifier(column, columns)
+        text = f"names unknown column {column!r}{of}; {hint}"
     place = f"{origin}:{line}" if origin and line else origin or (f"line {line}" if line else "")
     return PlanError(f"{what}{f' ({place})' if place else ''}: {text}", subject=subject, line=line)
 

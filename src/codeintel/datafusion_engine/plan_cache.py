@@ -24,7 +24,7 @@ from codeintel.relspec.task import Mode
 _SPARE = 2000  # entries kept beyond those of the last plan, for other branches and other targets
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A compiled view. `lineage` is a JSON object; `schema` the output's in Arrow's IPC form, base64."""
 
     signature: str
@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     lineage: msgspec.Raw
 
 
-class Named(msgspec.Struct, frozen=True, array_like=True):
+class Named(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Names a text reads as tables; if not `parsed`, all its words."""
 
     parsed: bool
