@@ -43,6 +43,7 @@ LOCALLY, CLOSURE, GLOBALLY, IN_CLASS, BUILTIN, UNRESOLVED = range(6)
 
 _LOAD, _STORE, _DEL = 1, 2, 3
 _NESTS = is_kind("Tuple", "List", "Starred")
+_IS_ASSIGNMENT = is_kind("Assign", "AnnAssign", "AugAssign")
 _HOW_OF_KIND = np.full(len(KINDS), -1)
 for _name, _how in {
     "arg": "parameter", "FunctionDef": "function", "AsyncFunctionDef": "function", "ClassDef": "class",
@@ -177,6 +178,9 @@ class Resolver:
         self.binding = _Lookup(self.scope, self.name)
 
         target, resolution = self._targets(from_scope, as_name)
+        self._look_past_class(
+            reference, from_scope, as_name, target, resolution, (node, self.binding(owner, name), how)
+        )
         external = np.full(len(reference), NO_TEXT, np.int32)
         listed = list(self.texts)
         missing = np.flatnonzero(target < 0)
@@ -193,6 +197,42 @@ class Resolver:
             binder=node, binder_binding=self.binding(owner, name), binder_how=how,
             reference=reference, target=target, resolution=resolution, external=external, of_symbol=of_symbol,
         )  # fmt: skip
+
+    def _look_past_class(
+        self,
+        reference: np.ndarray,
+        scope: np.ndarray,
+        name: np.ndarray,
+        target: np.ndarray,
+        resolution: np.ndarray,
+        binders: tuple[np.ndarray, np.ndarray, np.ndarray],
+    ) -> None:
+        """Lead what a class body reads before it binds it (`list = list`) to the module or the builtins.
+
+        A class body looks a name of its own up at run time: in itself, the module, the builtins. Decided by the order
+        in the source; loops are not followed.
+        """
+        node, binding, how = binders
+        real = (how != HOW["annotation"]) & (how != HOW["del"])
+        bound_at = np.full(len(self.scope), len(self.syntax), np.int64)
+        np.minimum.at(bound_at, binding[real], self._bound_after(node[real]))
+        own = np.flatnonzero((resolution == IN_CLASS) & (self.scopes.type[scope] == CLASS))
+        own = own[(self.scope[target[own]] == scope[own]) & (reference[own] < bound_at[target[own]])]
+        outside = self.binding(self.module[scope[own]], name[own])
+        listed = list(self.texts)
+        leads_out = (outside >= 0) | np.array([listed[code] in BUILTINS for code in name[own].tolist()], bool)
+        own, outside = own[leads_out], outside[leads_out]
+        target[own] = outside
+        resolution[own] = np.where(outside >= 0, GLOBALLY, BUILTIN)
+
+    def _bound_after(self, node: np.ndarray) -> np.ndarray:
+        """The index from which on each binder has bound its name: past the whole of an assignment or definition."""
+        statement = node.copy()
+        while len(inside := np.flatnonzero(_NESTS[self.syntax.kind[self.syntax.parent[statement]]])):
+            statement[inside] = self.syntax.parent[statement[inside]]
+        above = self.syntax.parent[statement]
+        statement = np.where(_IS_ASSIGNMENT[self.syntax.kind[above]], above, statement)
+        return statement + self.syntax.size[statement]
 
     def _ranks(self, alphabetical: np.ndarray) -> np.ndarray:
         """Alphabetical ranks, made anew if mangling met names that no symbol has."""

@@ -7,6 +7,7 @@ over which names are resolved and Arrow arrays built at once.
 from __future__ import annotations
 
 import gc
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from codeintel.extract.tables import TABLES
 
 GROUP_BYTES = 200_000
 CHUNK_BYTES = 4_000_000
+NESTING_LIMIT = 1000  # CPython's own recursion limit
 _COLUMNS = ("path", "module", "bucket", "digest", "bytes", "error")
 _BYTES = _COLUMNS.index("bytes")
 
@@ -47,16 +49,29 @@ def python_facts(repo_files: pa.Table, repository: Path, namespace: str, max_fil
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Neither the collector, which finds nothing in trees, nor warnings about the analysed code."""
-    collecting = gc.isenabled()
+    """Neither the collector, which finds nothing in trees, nor warnings about the analysed code.
+
+    The compiler takes what is left of the recursion limit for its own bound on nesting. Which files are too deep must
+    not hang on how deep the caller is, so the limit counts from here.
+    """
+    collecting, limit = gc.isenabled(), sys.getrecursionlimit()
     gc.disable()
+    sys.setrecursionlimit(_depth() + NESTING_LIMIT)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        sys.setrecursionlimit(limit)
         if collecting:
             gc.enable()
+
+
+def _depth() -> int:
+    frame, depth = sys._getframe(), 0  # noqa: SLF001 (the only way to count frames without reading their source)
+    while frame := frame.f_back:
+        depth += 1
+    return depth
 
 
 def _by_bytes(rows: list[tuple[Any, ...]], limit: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -79,17 +94,19 @@ def _read_chunk(rows: list[tuple[Any, ...]], repository: Path, max_file_bytes: i
     texts = Texts()
     exports: dict[int, tuple[list[str], bool]] = {}
     for group_rows in _by_bytes(rows, GROUP_BYTES):
-        group = [read_source(repository, *row, max_file_bytes) for row in group_rows]
-        parsed = [(number, file) for number, file in enumerate(group, len(files)) if file.tree is not None]
+        group = [read_source(repository, max_file_bytes, *row) for row in group_rows]
+        trees = [(number, file.tree) for number, file in enumerate(group, len(files)) if file.tree is not None]
+        starts = [file.line_starts for file in group if file.tree is not None]
         files += group
-        if not parsed:
+        if not trees:
             continue
-        syntax = Walk([file.tree for _, file in parsed], [file.line_starts for _, file in parsed], texts).columns
-        syntax.file = np.array([number for number, _ in parsed], np.int32)[syntax.file]
+        syntax = Walk([tree for _, tree in trees], starts, texts).columns
+        syntax.file = np.array([number for number, _ in trees], np.int32)[syntax.file]
         parts.append(syntax)
-        has_all = frozenset(syntax.file[syntax.name == texts["__all__"]].tolist())
-        for number, file in parsed:
-            if number in has_all and (names := exported_names(file.tree)):
+        mention_all = frozenset(syntax.file[syntax.name == texts["__all__"]].tolist())
+        for number, tree in trees:
+            if number in mention_all and (names := exported_names(tree)):
                 exports[number] = names
+        for file in group:
             file.tree = None  # what is needed of it is in the columns, and trees are large
     return Chunk(files, Syntax.joined(parts) if parts else Walk([], [], texts).columns, texts, exports)

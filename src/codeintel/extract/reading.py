@@ -62,13 +62,13 @@ class SourceFile:
 
 def read_source(
     repository: Path,
+    max_file_bytes: int,
     path: str,
     module: str,
     bucket: int,
     digest: str,
     size: int,
     error: str | None,
-    max_file_bytes: int,
 ) -> SourceFile:
     """Read, check, decode and parse one file. The bytes that are parsed are the bytes whose digest was checked."""
     source = SourceFile(path, module, bucket)

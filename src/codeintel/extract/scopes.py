@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _symtable
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,7 +196,7 @@ def _matched_tables(
     return tables, parents, codes, table_files
 
 
-def _growing(items: list[Any], begin: int):
+def _growing(items: list[Any], begin: int) -> Iterator[int]:
     """Indices from `begin` of a list that grows while they are walked."""
     at = begin
     while at < len(items):
@@ -239,7 +240,7 @@ def _openers(syntax: Syntax, texts: Texts) -> dict[int, list[tuple[int, str, int
     return found
 
 
-def _match_children(children: list[Any], openers: list[tuple[int, str, int]] | tuple[()], syntax: Syntax) -> list[int]:
+def _match_children(children: list[Any], openers: Sequence[tuple[int, str, int]], syntax: Syntax) -> list[int]:
     """For each raw child table the code of the scope it is, or -1."""
     if len(children) == len(openers) == 1 and openers[0][0] == children[0].lineno:
         return [openers[0][2]]
