@@ -11,6 +11,16 @@ class CodeintelError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross from workers with all their parts, whatever their constructors take."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[CodeintelError], args: tuple[object, ...], parts: dict[str, object]) -> CodeintelError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(parts)
+    return error
+
 
 class UsageError(CodeintelError):
     """A path, setting or name given by the caller that cannot be meant."""

@@ -101,7 +101,7 @@ def test_a_missing_short_or_foreign_object_is_a_store_error(tmp_path: Path) -> N
 def test_buckets_are_split_and_read_back_with_their_number(tmp_path: Path) -> None:
     schema = pa.schema({"path": pa.string(), "n": pa.int64(), "bucket": pa.int32()})
     rows = pa.table({"path": ["b", "a", "c"], "n": [1, 2, 3], "bucket": pa.array([7, 2, 7], pa.int32())}, schema=schema)
-    parts = {b: write_partition(tmp_path, t, "arrow") for b, t in split_by_bucket(rows)}
+    parts = {b: write_partition(tmp_path, t, "arrow") for b, t in split_by_bucket(in_key_order(rows, ["bucket", "path"]))}
     handle = TableHandle("t", "", parts)
     assert read_buckets(tmp_path, handle, schema).to_pydict() == {"path": ["a", "b", "c"], "n": [2, 1, 3], "bucket": [2, 7, 7]}
     assert read_buckets(tmp_path, handle, schema, columns=["bucket"], buckets=[7]).to_pydict() == {"bucket": [7, 7]}

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
-from codeintel.hamilton_pipeline.modules.partition_jobs import Done, Job, perform, prepare_worker
+from codeintel.hamilton_pipeline.partition_jobs import Done, Job, perform, prepare_worker
 
 
 class WorkerDiedError(Exception):

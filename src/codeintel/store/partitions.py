@@ -76,15 +76,24 @@ def in_key_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
     names = list(key) or table.schema.names
     leading = []
     for name in names:
-        if not pa.types.is_integer(table.schema.field(name).type) or table.column(name).null_count:
+        column = table.column(name)
+        if not pa.types.is_integer(column.type) or column.null_count:
             break
-        leading.append(table.column(name).to_numpy())
+        leading.append(column.to_numpy())
     if not leading:
         return table.take(pc.sort_indices(table, sort_keys=[(n, "ascending") for n in names]))
-    order = np.lexsort(leading[::-1]) if len(leading) > 1 else np.argsort(leading[0], kind="stable")
+    order = _stable_order(leading)
     if len(leading) < len(names):
         _order_ties(table, names, leading, order)
     return table if np.array_equal(order, np.arange(len(order))) else table.take(pa.array(order))
+
+
+def _stable_order(keys: list[np.ndarray]) -> np.ndarray:
+    """Indices that sort by `keys`, the first one leading; equal ones keep their order."""
+    order = np.argsort(keys[-1], kind="stable")
+    for values in reversed(keys[:-1]):
+        order = order[np.argsort(values[order], kind="stable")]
+    return order
 
 
 def _order_ties(table: pa.Table, names: list[str], leading: list[np.ndarray], order: np.ndarray) -> None:
@@ -145,16 +154,11 @@ def object_path(objects: Path, part: Partition) -> Path:
 
 
 def split_by_bucket(table: pa.Table) -> list[tuple[int, pa.Table]]:
-    """(bucket, rows without the bucket column), by bucket; rows keep their order."""
+    """(bucket, rows without the bucket column) of a table that is sorted by bucket first."""
     buckets = table.column("bucket").to_numpy()
-    if not len(buckets):
-        return []
-    if np.any(buckets[1:] < buckets[:-1]):
-        order = np.argsort(buckets, kind="stable")
-        table, buckets = table.take(pa.array(order)), buckets[order]
     table = table.drop_columns(["bucket"])
-    starts = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1])))
-    ends = np.append(starts[1:], len(buckets))
+    starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+    ends = np.append(starts, len(buckets))[1:]
     return [(int(buckets[s]), table.slice(s, e - s)) for s, e in zip(starts, ends, strict=True)]
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from codeintel.errors import ContractError, RunError
-from codeintel.hamilton_pipeline.modules.partition_jobs import store_rows
+from codeintel.hamilton_pipeline.partition_jobs import store_rows
 from codeintel.hamilton_pipeline.modules.tasks import Bench, planned
 from codeintel.relspec.task import Task
 from codeintel.store.partitions import TableHandle
@@ -32,9 +32,8 @@ def source(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> TableHandle:
     if missing:
         raise ContractError(task.name, f"the source lacks the declared columns {', '.join(missing)}", rows.num_rows)
     form = bench.form(task.name)
-    return bench.handle(
-        task.name, store_rows(bench.store.objects, task.name, rows, declared.table, form, unique=True)
-    )
+    contract = bench.planned.contracts.get(task.name)
+    return bench.handle(task.name, store_rows(bench.store.objects, task.name, rows, declared.table, form, contract))
 
 
 def _read_files(name: str, path: Path) -> pa.Table:

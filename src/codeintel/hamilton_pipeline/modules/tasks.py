@@ -17,7 +17,7 @@ from hamilton import node
 from hamilton.function_modifiers.base import NodeCreator
 
 from codeintel.errors import RunError
-from codeintel.hamilton_pipeline.modules.partition_jobs import AnalysisJob, ExtractJob, Input, Job, QueryJob
+from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, ExtractJob, Input, Job, QueryJob
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, filled
 from codeintel.hamilton_pipeline.workers import WorkerDiedError, Workers
 from codeintel.relspec.execution_plan import ExecutionPlan
@@ -28,7 +28,7 @@ from codeintel.store.partitions import Format, Partition, TableHandle, is_bucket
 
 HEAVY_ROWS = 150_000
 """Rows read above which a view leaves the driver: below, starting a process costs more than the query."""
-GROUP_ROWS = 400_000
+GROUP_ROWS = 60_000
 """Rows a worker should hold of a partitioned task's inputs at a time."""
 
 
@@ -114,7 +114,7 @@ def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, 
     parameters = filled(task.name, declared.extract, bench.parameters, taken=1)
     waiting: list[Job] = [
         ExtractJob(bench.store.objects, declared.extract, bench.input(task, source, group), parameters, declared.tables)
-        for group in _groups_by_rows(source, max(bench.jobs, source.rows // 120))
+        for group in _groups_by_rows(source, max(bench.jobs, source.rows // 40))
     ]
     bench.progress(task.name, 0, total)
     while waiting:
@@ -171,7 +171,7 @@ def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHa
                 name: bench.input(task, handle, group if task.inputs[name] == "same_bucket" else None)
                 for name, handle in inputs.items()
             },
-            output, bench.form(task.name), group, unique=bool(output.key),
+            output, bench.form(task.name), group, bench.planned.contracts.get(task.name),
         )
         for group in groups
     ]
@@ -187,7 +187,7 @@ def analysis(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> Tab
         {name: bench.input(task, handle, None) for name, handle in inputs.items()},
         {n: v for n, v in filled(task.name, partial(analyse, **dict.fromkeys(inputs)), bench.parameters).items()
          if n not in inputs},
-        bench.planned.tables[task.name], bench.form(task.name),
+        bench.planned.tables[task.name], bench.form(task.name), bench.planned.contracts.get(task.name),
     )
     rows = sum(handle.rows for handle in inputs.values())
     return bench.handle(task.name, _run(bench, task, [job], heavy=rows > HEAVY_ROWS))

@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from codeintel.errors import ContractError, RunError
-from codeintel.relspec.pipeline import Table
+from codeintel.relspec.pipeline import Contract, Table
 from codeintel.store.partitions import (
     UNPARTITIONED,
     Format,
@@ -104,7 +104,7 @@ class QueryJob:
     output: Table
     form: Format
     buckets: frozenset[int] | None
-    unique: bool = False
+    contract: Contract | None = None
 
     def run(self) -> dict[str, dict[int, Partition]]:
         from codeintel.datafusion_engine.session import execute  # noqa: PLC0415 - extraction must not pay for the engine
@@ -112,7 +112,7 @@ class QueryJob:
         found = execute(self.sql, {n: i.read(self.objects) for n, i in self.inputs.items()}, self.output.schema)
         if self.buckets is not None and any(i.buckets is None for i in self.inputs.values()):
             found = found.filter(pc.is_in(found.column("bucket"), pa.array(sorted(self.buckets), pa.int32())))
-        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, unique=self.unique)}
+        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,31 +126,39 @@ class AnalysisJob:
     parameters: Mapping[str, Any]  # whatever the analysis declares
     output: Table
     form: Format
+    contract: Contract | None = None
 
     def run(self) -> dict[str, dict[int, Partition]]:
         found = self.analyse(**{n: i.read(self.objects) for n, i in self.inputs.items()}, **self.parameters)
-        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, unique=True)}
+        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}
 
 
-Job = ExtractJob | QueryJob | AnalysisJob
+class Job(Protocol):
+    """Work that names its inputs by handle and answers with the partitions it wrote, by table and bucket."""
+
+    def run(self) -> Mapping[str, Mapping[int, Partition]]: ...
 
 
 def store_rows(
-    objects: Path, name: str, rows: pa.Table, output: Table, form: Format, *, unique: bool
+    objects: Path, name: str, rows: pa.Table, output: Table, form: Format, contract: Contract | None = None
 ) -> dict[int, Partition]:
-    """Write `rows` in canonical order, one object a bucket. Raises ContractError if a declared key is not unique."""
+    """Write `rows` in canonical order, one object a bucket.
+
+    Raises ContractError if a declared key is not unique inside a bucket, or if a value breaks the contract.
+    """
     missing = [n for n in output.schema.names if n not in rows.schema.names]
     if missing:
         raise RunError(f"{name} lacks the declared columns {', '.join(missing)}", task=name)
+    bucketed = is_bucketed(output.schema)
     table = conformed(rows.select(output.schema.names), output.schema)
-    parts = split_by_bucket(table) if is_bucketed(output.schema) else [(UNPARTITIONED, table)]
-    stored = {}
-    for bucket, part in parts:
-        ordered = in_key_order(part, [k for k in output.key if k != "bucket"])
-        if unique and output.key:
-            _check_unique(name, ordered, output.key)
-        stored[bucket] = write_partition(objects, ordered, form)
-    return stored
+    key = [k for k in output.key or output.schema.names if k != "bucket"]
+    ordered = in_key_order(table, ["bucket", *key] if bucketed else key)
+    if output.key:
+        _check_unique(name, ordered, key)
+    if contract is not None:
+        _check_values(name, ordered, contract)
+    parts = split_by_bucket(ordered) if bucketed else [(UNPARTITIONED, ordered)]
+    return {bucket: write_partition(objects, part, form) for bucket, part in parts}
 
 
 def _check_unique(name: str, ordered: pa.Table, key: Sequence[str]) -> None:
@@ -164,14 +172,31 @@ def _check_unique(name: str, ordered: pa.Table, key: Sequence[str]) -> None:
         if not pc.any(same).as_py():
             return
     twice = ordered.slice(1).filter(same)
-    shown = tuple(str(row) for row in twice.slice(0, 5).to_pylist())
-    raise ContractError(name, f"key ({', '.join(key)}) is not unique", twice.num_rows, shown)
+    raise ContractError(name, f"key ({', '.join(key)}) is not unique", twice.num_rows, _shown(twice))
+
+
+def _check_values(name: str, rows: pa.Table, contract: Contract) -> None:
+    for field in contract.table.schema:
+        if not field.nullable and (nulls := rows.column(field.name).null_count):
+            offending = rows.filter(pc.is_null(rows.column(field.name)))
+            raise ContractError(name, f"{field.name} is null", nulls, _shown(offending))
+    for column, allowed in sorted(contract.allowed.items()):
+        strange = sorted(set(pc.unique(rows.column(column)).to_pylist()) - allowed - {None})
+        if strange:
+            offending = rows.filter(pc.is_in(rows.column(column), pa.array(strange)))
+            rule = f"{column} has values its contract does not allow: {', '.join(map(repr, strange[:5]))}"
+            raise ContractError(name, rule, offending.num_rows, _shown(offending))
+
+
+def _shown(rows: pa.Table) -> tuple[str, ...]:
+    return tuple(str(row) for row in rows.slice(0, 5).to_pylist())
 
 
 def perform(job: Job) -> Done:
     """Run a job in this process and account for it."""
     started = time.process_time()
     partitions = job.run()
+    pa.default_memory_pool().release_unused()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Done(partitions, time.process_time() - started, os.getpid(), peak)
 
@@ -183,5 +208,10 @@ class _NoPandas(MetaPathFinder):
 
 
 def prepare_worker() -> None:
-    """Leave pandas out of a worker: DataFusion imports it if it can, which costs more than DataFusion itself."""
+    """Make a worker light.
+
+    DataFusion imports pandas if it can, which costs more than DataFusion itself. Arrow's own allocator keeps what it
+    has freed; the system's gives it back after each job.
+    """
     sys.meta_path.insert(0, _NoPandas())
+    pa.set_memory_pool(pa.system_memory_pool())
