@@ -17,6 +17,7 @@ from codeintel.extract.grammar import FIELD, FIELDS, KIND, KINDS, is_kind
 from codeintel.extract.scopes import (
     CELL,
     CLASS,
+    COMPREHENSIONS,
     FREE,
     FUNCTION,
     GLOBAL_EXPLICIT,
@@ -112,6 +113,7 @@ class Resolver:
         self.syntax, self.scopes, self.texts = syntax, scopes, texts
         self.symbol = _Lookup(scopes.symbol_scope, scopes.symbol_name)
         self.symbol_type = scopes.symbol_type
+        self.is_comprehension = np.array([kind in COMPREHENSIONS for kind in scopes.kind], bool)
         self.module = self._modules()
         self.private = self._private_class()
         self.bindings = self._resolve(bound_by_import, alphabetical)
@@ -262,6 +264,9 @@ class Resolver:
         code = np.where(kind[node] == KIND["arg"], 2 * syntax.parent[syntax.parent[node]], code)
         scope = self.scopes.of_code[code]
         node, scope = node[scope >= 0], scope[scope >= 0]
+        # A walrus binds around the comprehensions it stands in.
+        while len(inside := np.flatnonzero((how[node] == HOW["walrus"]) & self.is_comprehension[scope])):
+            scope[inside] = self.scopes.parent[scope[inside]]
         return node, scope, self._mangled(scope, names[node]), how[node]
 
     def _how_stored(self, names: np.ndarray) -> np.ndarray:

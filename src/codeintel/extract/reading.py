@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _symtable
 import codecs
-import io
 import os
 import tokenize
 from ast import Module, PyCF_ONLY_AST
@@ -119,7 +118,7 @@ def _decode(source: SourceFile, raw: bytes) -> Fault | None:
     # As an editor counts: the empty rest after the last newline is no line.
     source.lines = len(starts) - 1 - int(starts[-2] == starts[-1])
     try:
-        source.encoding = _encoding(raw)
+        source.encoding = _encoding(raw, starts)
         if raw.isascii():
             return None
         text = raw.decode(source.encoding)
@@ -136,13 +135,15 @@ def _decode(source: SourceFile, raw: bytes) -> Fault | None:
     return None
 
 
-def _encoding(raw: bytes) -> str:
+def _encoding(raw: bytes, line_starts: np.ndarray) -> str:
     """The encoding by BOM and PEP 263, named as `tokenize` names it: `utf-8`, `utf-8-sig`, `iso-8859-1`."""
-    if not raw.startswith(codecs.BOM_UTF8):
-        end = raw.find(b"\n", raw.find(b"\n") + 1)
-        if b"coding" not in raw[: end if end > 0 else len(raw)]:
-            return "utf-8"
-    return tokenize.detect_encoding(io.BytesIO(raw).readline)[0]
+    second = int(line_starts[min(2, len(line_starts) - 1)])
+    if not raw.startswith(codecs.BOM_UTF8) and b"coding" not in raw[:second]:
+        return "utf-8"
+    first = int(line_starts[min(1, len(line_starts) - 1)])
+    # The compiler ends lines at a lone CR, `tokenize` does not.
+    lines = iter((raw[:first].replace(b"\r", b"\n"), raw[first:second].replace(b"\r", b"\n")))
+    return tokenize.detect_encoding(lambda: next(lines, b""))[0]
 
 
 def _line_starts(data: bytes) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import _symtable
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ TYPE_NAMES = {
 
 _FUNCTION_KINDS = {"Lambda": "lambda", "ListComp": "listcomp", "SetComp": "setcomp", "DictComp": "dictcomp",
                    "GeneratorExp": "genexpr"}  # fmt: skip
-_NAMED = is_kind("FunctionDef", "AsyncFunctionDef", "ClassDef", "TypeVar", "ParamSpec", "TypeVarTuple")
+COMPREHENSIONS = ("listcomp", "setcomp", "dictcomp", "genexpr")
 OPENS = is_kind("FunctionDef", "AsyncFunctionDef", "ClassDef", "TypeAlias", *_FUNCTION_KINDS)
 IS_TYPE_VARIABLE = is_kind("TypeVar", "ParamSpec", "TypeVarTuple")
 

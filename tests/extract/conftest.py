@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from codeintel.extract.python_facts import python_facts
+from codeintel.fingerprint import digest_bytes
+
+Rows = dict[str, list[dict[str, Any]]]
+Sources = dict[str, str | bytes]
+
+SCAN = pa.schema({
+    "path": pa.string(), "module": pa.string(), "digest": pa.string(), "bytes": pa.int64(), "error": pa.string(),
+    "bucket": pa.int32(),
+})  # fmt: skip
+
+
+def scanned(root: Path, sources: Sources) -> pa.Table:
+    """Write the sources below `root` and list them as the repository scan would, all in bucket 0."""
+    rows = []
+    for path, source in sorted(sources.items()):
+        raw = source.encode() if isinstance(source, str) else source
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(raw)
+        module = path.rpartition(".")[0].replace("/", ".").removesuffix(".__init__")
+        rows.append({"path": path, "module": module, "digest": digest_bytes(raw), "bytes": len(raw), "bucket": 0})
+    return pa.Table.from_pylist(rows, schema=SCAN)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Callable[..., dict[str, pa.Table]]:
+    def extract(sources: Sources, namespace: str = "") -> dict[str, pa.Table]:
+        return python_facts(scanned(tmp_path, sources), tmp_path, namespace, 1 << 20)
+
+    return extract
+
+
+@pytest.fixture
+def facts(tables: Callable[..., dict[str, pa.Table]]) -> Callable[..., Rows]:
+    """`facts(source)` is every table as rows, for a module `m`; `facts({path: source})` for several files."""
+
+    def extract(sources: Sources | str | bytes, namespace: str = "") -> Rows:
+        listed = sources if isinstance(sources, dict) else {"m.py": sources}
+        return {name: table.to_pylist() for name, table in tables(listed, namespace).items()}
+
+    return extract
