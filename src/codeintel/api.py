@@ -7,7 +7,6 @@ import inspect
 import resource
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from codeintel.fingerprint import digest_bytes
 from codeintel.hamilton_pipeline.driver_factory import build_driver
 from codeintel.hamilton_pipeline.modules.tasks import Bench
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, plan_pipeline
+from codeintel.hamilton_pipeline.partition_jobs import peak_resident_bytes
 from codeintel.hamilton_pipeline.plan_executor import ExecutionOutcome, NodeEvent
 from codeintel.hamilton_pipeline.workers import process_workers
 from codeintel.obs.diagnostics import read_artifacts, write_artifacts
@@ -190,7 +190,7 @@ def build_pipeline(
                 tables=tables, handles={n: StoredHandle.of(h) for n, h in sorted(found.items())},
                 schemas={n: planned.tables[n].schema.serialize().to_pybytes().hex() for n in sorted(found)},
                 wall_s=perf_counter() - clock, cpu_s=_cpu_seconds() - cpu_before,
-                peak_rss_mb=_peak_mb(workers.peaks.values()),
+                peak_rss_mb=(peak_resident_bytes() + sum(workers.peaks.values())) / 1e6,
                 errors={n: _one_line(e) for n, e in outcome.failed.items()},
             )
             artifacts = plan_artifacts(plan) | {"task_runs": task_run_rows(run_id, manifest.tasks)}
@@ -287,11 +287,6 @@ def _cpu_seconds() -> float:
     """CPU seconds, user and system, of this process and the children it has waited for."""
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
-def _peak_mb(workers: Iterable[int]) -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit + sum(workers)) / 1e6
 
 
 def open(store: str | Path, run: str | None = None) -> Snapshot:  # noqa: A001 - the public name

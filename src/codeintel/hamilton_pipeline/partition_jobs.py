@@ -197,8 +197,17 @@ def perform(job: Job) -> Done:
     started = time.process_time()
     partitions = job.run()
     pa.default_memory_pool().release_unused()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Done(partitions, time.process_time() - started, os.getpid(), peak)
+    return Done(partitions, time.process_time() - started, os.getpid(), peak_resident_bytes())
+
+
+def peak_resident_bytes() -> int:
+    """Highest resident size of this process so far."""
+    try:
+        # What getrusage says began with the memory of the process that this one was forked from.
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 class _NoPandas(MetaPathFinder):

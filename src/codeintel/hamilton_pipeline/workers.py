@@ -5,13 +5,16 @@ One interface, `Workers.run`, so that another place to run can stand beside thes
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, as_completed
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from threading import Lock
-from typing import Protocol
+from types import ModuleType
+from typing import Any, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -30,6 +33,31 @@ class Workers(Protocol):
     """Runs jobs, in any order, and yields what each one did as it ends."""
 
     def run(self, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
+
+
+class _WorkerProcess(SpawnProcess):
+    """A spawned process that does not import the program's main module.
+
+    Jobs come from importable modules. So a worker does not pay for the command line, and a script that builds needs no
+    `if __name__ == "__main__"` to keep workers from running it again.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802 - multiprocessing's own name; Any: so is what it returns
+        with _STARTING:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                return SpawnProcess._Popen(process_obj)  # noqa: SLF001 - the one place to override
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _WorkerContext(SpawnContext):
+    Process = _WorkerProcess
+
+
+_STARTING = Lock()
 
 
 @dataclass(slots=True)
@@ -65,9 +93,7 @@ class ProcessWorkers:
     def _started(self) -> ProcessPool:
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPool(
-                    max_workers=self.jobs, initializer=prepare_worker, context=multiprocessing.get_context("spawn")
-                )
+                self._pool = ProcessPool(self.jobs, initializer=prepare_worker, context=_WorkerContext())
             return self._pool
 
     def close(self, *, at_once: bool) -> None:

@@ -28,7 +28,7 @@ from codeintel.store.partitions import Format, Partition, TableHandle, is_bucket
 
 HEAVY_ROWS = 150_000
 """Rows read above which a view leaves the driver: below, starting a process costs more than the query."""
-GROUP_ROWS = 60_000
+GROUP_ROWS = 100_000
 """Rows a worker should hold of a partitioned task's inputs at a time."""
 
 
