@@ -9,11 +9,11 @@ import threading
 
 import pyarrow as pa
 import pytest
-from tests.extract.conftest import SCAN, scanned
 
 from codeintel.extract.python_facts import python_facts
 from codeintel.extract.tables import TABLES
 from codeintel.fingerprint import digest_bytes
+from tests.extract.conftest import SCAN, scanned
 
 N = 20_000
 DEEP = {

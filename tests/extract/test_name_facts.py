@@ -154,15 +154,15 @@ def test_scopes_on_one_line_keep_their_nodes(facts):
 
 
 def test_symbols_lead_to_bindings_of_the_file(facts):
-    rows = facts("a = 1\ndef f(b):\n    global a\n    return a, b, len, [c for c in b]\n")
+    rows = facts("a = 1\ndef f(b):\n    global a\n    return a, b, len, (c for c in b)\n")
     names = {b["binding_id"]: b["qualname"] for b in rows["bindings"]}
     kinds = {s["scope_id"]: s["kind"] for s in rows["scopes"]}
     found = {(kinds[s["scope_id"]], s["name"]): names.get(s["binding_id"]) for s in rows["symbols"]}
     assert found["function", "a"] == found["module", "a"] == "m.a"
     assert found["function", "b"] == "m.f.b"
     assert found["function", "len"] is None
-    assert found["listcomp", "c"] == "m.f.c"
-    assert found["listcomp", ".0"] is None
+    assert found["genexpr", "c"] == "m.f.c"
+    assert found["genexpr", ".0"] is None
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters came with 3.12")

@@ -132,10 +132,10 @@ class Resolver:
         # A generic class mangles in its own type-parameter scope too; that scope bears the class's name.
         owns = (scopes.code & 1) & (self.syntax.kind[np.maximum(scopes.code, 0) >> 1] == KIND["ClassDef"])
         found = np.where(owns.astype(bool) & (scopes.code >= 0), np.arange(len(scopes.type)), found)
-        outer = scopes.parent.copy()
+        outer = scopes.around.copy()
         while len(missing := np.flatnonzero((found < 0) & (outer >= 0))):
             found[missing] = np.where(found[outer[missing]] >= 0, found[outer[missing]], -1)
-            outer[missing] = np.where(found[missing] < 0, scopes.parent[outer[missing]], -1)
+            outer[missing] = np.where(found[missing] < 0, scopes.around[outer[missing]], -1)
         return found
 
     def _mangled(self, scope: np.ndarray, name: np.ndarray) -> np.ndarray:
@@ -266,7 +266,7 @@ class Resolver:
         node, scope = node[scope >= 0], scope[scope >= 0]
         # A walrus binds around the comprehensions it stands in.
         while len(inside := np.flatnonzero((how[node] == HOW["walrus"]) & self.is_comprehension[scope])):
-            scope[inside] = self.scopes.parent[scope[inside]]
+            scope[inside] = self.scopes.around[scope[inside]]
         return node, scope, self._mangled(scope, names[node]), how[node]
 
     def _how_stored(self, names: np.ndarray) -> np.ndarray:
@@ -293,7 +293,7 @@ class Resolver:
         """The scope that owns what is bound as `name` in `scope`; -1 where the compiler binds nothing."""
         symbol = self.symbol(scope, name)
         where = np.where(symbol >= 0, self.symbol_type[symbol], 0)
-        owner = np.where((where == LOCAL) | (where == CELL), scope, -1)
+        owner = np.where((where == LOCAL) | (where == CELL) | ~self.scopes.is_listed[scope], scope, -1)
         owner = np.where(where == GLOBAL_EXPLICIT, self.module[scope], owner)
         own = _Lookup(owner[owner >= 0], name[owner >= 0])
         free = np.flatnonzero(where == FREE)
@@ -304,7 +304,7 @@ class Resolver:
         """The nearest function-like scope around `scope` in which `name` is known, and its row; -1 for none."""
         scopes = self.scopes
         found, row = np.full(len(scope), -1, np.int64), np.full(len(scope), -1, np.int64)
-        live, current = np.arange(len(scope)), scopes.parent[scope]
+        live, current = np.arange(len(scope)), scopes.around[scope]
         # Scopes of annotations and type parameters right inside a class see the class's names.
         sees_class = self._sees_class(scope)
         while len(live):
@@ -314,7 +314,7 @@ class Resolver:
             found[live[hit]], row[live[hit]] = current[hit], at[hit]
             goes_on = ~hit & (current >= 0) & (scopes.type[current] != MODULE)
             sees_class = sees_class[goes_on] & self._sees_class(current[goes_on])
-            live, current = live[goes_on], scopes.parent[current[goes_on]]
+            live, current = live[goes_on], scopes.around[current[goes_on]]
         return found, row
 
     def _sees_class(self, scope: np.ndarray) -> np.ndarray:

@@ -214,7 +214,8 @@ def _scope_tables(
          for scope, name in zip(binding_scopes, binding_names, strict=True)], np.int64,
     )  # fmt: skip
     inside = _qualnames(scopes, definitions)
-    file = scopes.file
+    file, listed = scopes.file, np.flatnonzero(scopes.is_listed)
+    in_table = np.where(scopes.is_listed, np.arange(len(file)), scopes.parent)
     where, flags = scopes.symbol_type, scopes.symbol_flags
     # `symtable` takes any table called `top` for the module; agreeing with it means making the same mistake.
     top = np.array([name == "top" for name in scopes.name], bool)[scopes.symbol_scope] & ((flags & DEF_BOUND) != 0)
@@ -226,9 +227,11 @@ def _scope_tables(
     pairs = np.unique(reference_file[external != 0].astype(np.int64) << 32 | external[external != 0])
     return {
         "scopes": columns.table(
-            "scopes", file, scope_id=ids, parent_scope_id=_nullable(ids[scopes.parent], scopes.parent < 0),
-            kind=scopes.kind, name=scopes.name, line=scopes.line, is_nested=scopes.nested,
-            is_optimized=scopes.type == FUNCTION, has_children=scopes.has_children,
+            "scopes", file[listed], scope_id=ids[listed],
+            parent_scope_id=_nullable(ids[scopes.parent[listed]], scopes.parent[listed] < 0),
+            kind=[scopes.kind[i] for i in listed.tolist()], name=[scopes.name[i] for i in listed.tolist()],
+            line=scopes.line[listed], is_nested=scopes.nested[listed], is_optimized=scopes.type[listed] == FUNCTION,
+            has_children=scopes.has_children[listed],
         ),
         "symbols": columns.table(
             "symbols", file[scopes.symbol_scope], scope_id=ids[scopes.symbol_scope],
@@ -241,7 +244,8 @@ def _scope_tables(
             is_namespace=scopes.symbol_namespace,
         ),
         "bindings": columns.table(
-            "bindings", file[bindings.scope], binding_id=binding_ids, scope_id=ids[bindings.scope], name=binding_names,
+            "bindings", file[bindings.scope], binding_id=binding_ids, scope_id=ids[in_table[bindings.scope]],
+            name=binding_names,
             qualname=[f"{inside[scope]}.{name}" for scope, name in zip(binding_scopes, binding_names, strict=True)],
             kind=_word(HOWS, bindings.kind),
         ),

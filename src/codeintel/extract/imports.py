@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from codeintel.extract.grammar import KIND
+from codeintel.extract.grammar import CONTEXTS, KIND
 from codeintel.extract.reading import SourceFile
 from codeintel.extract.syntax import Syntax, Texts
 
@@ -84,22 +84,35 @@ def _by_node(syntax: Syntax, key: str) -> dict[int, Any]:
     return found
 
 
-def exported_names(tree: ast.Module) -> tuple[list[str], bool] | None:
-    """The names in `__all__` in the order they are listed, and whether they are all; None if nothing sets it.
+def changes_of_all(syntax: Syntax, texts: Texts) -> dict[int, set[tuple[int, int]]]:
+    """By file, the `(line, column)` of each `__all__` that is not merely read: set, or a method or part of it used."""
+    names = np.flatnonzero((syntax.name == texts["__all__"]) & (syntax.kind == KIND["Name"]))
+    above = syntax.parent[names]
+    used = syntax.kind[above] == KIND["Attribute"]
+    used |= (syntax.kind[above] == KIND["Subscript"]) & (CONTEXTS.index("Load") != syntax.ctx[above])
+    changed = names[used | (CONTEXTS.index("Load") != syntax.ctx[names])]
+    found: dict[int, set[tuple[int, int]]] = {}
+    for file, line, col in zip(*(c[changed].tolist() for c in (syntax.file, syntax.line, syntax.col)), strict=True):
+        found.setdefault(file, set()).add((line, col))
+    return found
+
+
+def exported_names(tree: ast.Module, changes: set[tuple[int, int]]) -> tuple[list[str], bool]:
+    """The names in `__all__` in the order they are listed, and whether they are all; `changes` is where it changes.
 
     Understood at the top level of the module: lists and tuples of strings, `+`, `+=`, `.extend([…])`, `.append('…')`
     and `.remove('…')`. Whatever else touches `__all__` leaves the list incomplete.
     """
     names: list[str] | None = None
     complete = True
-    understood: set[int] = set()
+    understood: set[tuple[int, int]] = set()
     for statement in tree.body:
         change = _change(statement)
         if change is None:
             continue
         how, mention, value = change
-        understood.add(id(mention))
-        listed, whole = _strings(value, names or [], understood)
+        understood.add((mention.lineno, mention.col_offset))
+        listed, whole = _strings(value, names or [])
         if how == "set":
             names, complete = listed, whole
         elif how == "remove":
@@ -107,13 +120,7 @@ def exported_names(tree: ast.Module) -> tuple[list[str], bool] | None:
             complete &= whole
         else:
             names, complete = [*(names or []), *listed], complete and whole
-    touched = any(
-        id(name) not in understood and (not isinstance(name.ctx, ast.Load) or is_changed)
-        for name, is_changed in _mentions(tree)
-    )
-    if names is None:
-        return ([], False) if touched else None
-    return names, complete and not touched
+    return names or [], complete and names is not None and changes <= understood
 
 
 _METHODS = {"extend": "add", "append": "append", "remove": "remove"}
@@ -138,7 +145,7 @@ def _change(statement: ast.stmt) -> tuple[str, ast.Name, ast.expr] | None:
     return None
 
 
-def _strings(value: ast.expr, so_far: list[str], understood: set[int]) -> tuple[list[str], bool]:
+def _strings(value: ast.expr, so_far: list[str]) -> tuple[list[str], bool]:
     """The strings a list expression holds as far as they are literal, and whether those are all. Left to right."""
     found: list[str] = []
     complete = True
@@ -153,18 +160,8 @@ def _strings(value: ast.expr, so_far: list[str], understood: set[int]) -> tuple[
                 waiting.append(inner)
             case ast.Constant(value=str() as text):
                 found.append(text)
-            case ast.Name(id="__all__") as name:
-                understood.add(id(name))
+            case ast.Name(id="__all__"):
                 found += so_far
             case _:
                 complete = False
     return found, complete
-
-
-def _mentions(tree: ast.Module) -> Iterator[tuple[ast.Name, bool]]:
-    """Each Name `__all__` with whether a method is called on it or a part of it is stored."""
-    for node in ast.walk(tree):
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.Name) and child.id == "__all__":
-                by_part = isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
-                yield child, by_part or isinstance(node, ast.Attribute)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from codeintel.extract.ast_rows import Walk
 from codeintel.extract.chunk_tables import Chunk, chunk_tables
-from codeintel.extract.imports import exported_names
+from codeintel.extract.imports import changes_of_all, exported_names
 from codeintel.extract.reading import SourceFile, read_source
 from codeintel.extract.syntax import Syntax, Texts
 from codeintel.extract.tables import TABLES
@@ -103,10 +103,8 @@ def _read_chunk(rows: list[tuple[Any, ...]], repository: Path, max_file_bytes: i
         syntax = Walk([tree for _, tree in trees], starts, texts).columns
         syntax.file = np.array([number for number, _ in trees], np.int32)[syntax.file]
         parts.append(syntax)
-        mention_all = frozenset(syntax.file[syntax.name == texts["__all__"]].tolist())
-        for number, tree in trees:
-            if number in mention_all and (names := exported_names(tree)):
-                exports[number] = names
+        changes = changes_of_all(syntax, texts)
+        exports |= {number: exported_names(tree, changes[number]) for number, tree in trees if number in changes}
         for file in group:
             file.tree = None  # what is needed of it is in the columns, and trees are large
     return Chunk(files, Syntax.joined(parts) if parts else Walk([], [], texts).columns, texts, exports)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import _symtable
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ _FUNCTION_KINDS = {"Lambda": "lambda", "ListComp": "listcomp", "SetComp": "setco
                    "GeneratorExp": "genexpr"}  # fmt: skip
 COMPREHENSIONS = ("listcomp", "setcomp", "dictcomp", "genexpr")
 OPENS = is_kind("FunctionDef", "AsyncFunctionDef", "ClassDef", "TypeAlias", *_FUNCTION_KINDS)
+_IS_FUNCTION = is_kind("FunctionDef", "AsyncFunctionDef", *_FUNCTION_KINDS)
 IS_TYPE_VARIABLE = is_kind("TypeVar", "ParamSpec", "TypeVarTuple")
 
 # The compiler visits these fields in an order of its own, where scopes of one line could trade places.
@@ -72,13 +73,17 @@ _AFTER_ALL_CHILDREN = (len(FIELDS), 0)
 class Scopes:
     """Columns over scopes in the order of the nodes that open them, and over symbols by scope and name.
 
-    `code` is the scope's code in `Syntax.scope`, or -1 for a table that no node opens. `of_code` goes the other way,
-    codes without a table of their own leading to the scope around them; -1 in files without tables.
+    `code` is the scope's code in `Syntax.scope`, or -1 for a table that no node opens. `of_code` goes the other way; -1
+    in files without tables. `is_listed` is false where a node opens a scope for which the compiler has no table: a
+    comprehension it inlines (PEP 709), or whatever stands in an annotation it does not evaluate. Those scopes own
+    variables like any other but are no rows. `parent` is the compiler's (always a listed scope), `around` the source's.
     """
 
     file: np.ndarray
     code: np.ndarray
+    is_listed: np.ndarray
     parent: np.ndarray
+    around: np.ndarray
     type: np.ndarray
     kind: list[str]
     name: list[str]
@@ -104,19 +109,27 @@ class Scopes:
 def match_scopes(files: list[SourceFile], syntax: Syntax, texts: Texts) -> Scopes:
     """All scopes of the files, with their symbols."""
     tables, parents, codes, table_files = _matched_tables(files, syntax, texts)
+    unlisted = _unlisted(files, syntax, codes)
+    tables += [_Unlisted(*at) for at in zip(unlisted.tolist(), syntax.line[unlisted].tolist(), strict=True)]
     n = len(tables)
-    code = np.array(codes, np.int64)
-    file = np.array(table_files, np.int64)
+    is_listed = np.arange(n) < len(codes)
+    code = np.concatenate([np.array(codes, np.int64), 2 * unlisted])
+    file = np.concatenate([np.array(table_files, np.int64), syntax.file[unlisted]])
+    parents += [-1] * len(unlisted)
     # In the order of the source; of one node's scopes the type-parameter scope first, tables without a node last.
     place = np.where(code >= 0, code ^ 1, np.iinfo(np.int64).max)
     order = np.lexsort((np.arange(n), place, file))
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)
     tables = [tables[i] for i in order.tolist()]
-    code, parent = code[order], np.array(parents, np.int64)[order]
+    code, parent, is_listed = code[order], np.array(parents, np.int64)[order], is_listed[order]
+    parent = np.where(parent >= 0, rank[parent], -1)
     of_code = np.full(2 * len(syntax), -1, np.int64)
     of_code[code[code >= 0]] = np.flatnonzero(code >= 0)
     _spread(of_code, syntax)
+    around = np.where(code >= 0, _around(code, of_code, syntax), parent)
+    for at in np.flatnonzero(~is_listed).tolist():  # what is around stands before
+        parent[at] = around[at] if is_listed[around[at]] else parent[around[at]]
 
     symbols = [table.symbols for table in tables]
     children = [table.children for table in tables]
@@ -138,7 +151,9 @@ def match_scopes(files: list[SourceFile], syntax: Syntax, texts: Texts) -> Scope
     return Scopes(
         file=file[order],
         code=code,
-        parent=np.where(parent >= 0, rank[parent], -1),
+        is_listed=is_listed,
+        parent=parent,
+        around=around,
         type=np.array(kinds, np.int64),
         kind=[_kind(table.type, at, syntax) for table, at in zip(tables, code.tolist(), strict=True)],
         name=[table.name for table in tables],
@@ -188,7 +203,8 @@ def _matched_tables(
             children = tables[at].children
             if not children:
                 continue
-            matched = _match_children(children, below.get(codes[at], ()), syntax)
+            keys = frozenset((child.lineno, child.name.strip("<>")) for child in children)
+            matched = _match_children(children, list(_offered(codes[at], below, keys)), syntax)
             tables += children
             parents += [at] * len(children)
             codes += matched
@@ -240,9 +256,24 @@ def _openers(syntax: Syntax, texts: Texts) -> dict[int, list[tuple[int, str, int
     return found
 
 
+def _offered(
+    code: int, below: dict[int, list[tuple[int, str, int]]], keys: frozenset[tuple[int, str]]
+) -> Iterator[tuple[int, str, int]]:
+    """The openers in a scope; in place of a comprehension that the compiler inlined, those inside it."""
+    waiting = [iter(below.get(code, ()))]
+    while waiting:
+        for opener in waiting[-1]:
+            if opener[1] in COMPREHENSIONS and opener[:2] not in keys:
+                waiting.append(iter(below.get(opener[2], ())))
+                break
+            yield opener
+        else:
+            waiting.pop()
+
+
 def _match_children(children: list[Any], openers: Sequence[tuple[int, str, int]], syntax: Syntax) -> list[int]:
     """For each raw child table the code of the scope it is, or -1."""
-    if len(children) == len(openers) == 1 and openers[0][0] == children[0].lineno:
+    if len(children) == len(openers) == 1 and openers[0][:2] == (children[0].lineno, children[0].name.strip("<>")):
         return [openers[0][2]]
     waiting: dict[tuple[int, str], list[int]] = defaultdict(list)
     for line, name, code in openers:
@@ -271,11 +302,41 @@ def _visit_path(node: int, syntax: Syntax) -> list[tuple[int, int]]:
     return path[::-1]
 
 
+@dataclass(frozen=True, slots=True)
+class _Unlisted:
+    """Stands in for a table that the compiler does not have."""
+
+    node: int
+    lineno: int
+    type: int = FUNCTION
+    name: str = ""
+    nested: bool = False
+    symbols: dict[str, int] = field(default_factory=dict)
+    children: tuple[()] = ()
+
+
+def _unlisted(files: list[SourceFile], syntax: Syntax, codes: list[int]) -> np.ndarray:
+    """The nodes that open a scope for which there is no table, in files that have tables."""
+    has_table = np.zeros(len(syntax), bool)
+    matched = np.array(codes, np.int64)
+    has_table[matched[(matched >= 0) & (matched & 1 == 0)] >> 1] = True
+    in_file = np.array([file.symbols is not None for file in files], bool)
+    return np.flatnonzero(_IS_FUNCTION[syntax.kind] & ~has_table & in_file[syntax.file])
+
+
+def _around(code: np.ndarray, of_code: np.ndarray, syntax: Syntax) -> np.ndarray:
+    """The scope that the source has around each scope, -1 for modules."""
+    node = np.maximum(code, 0) >> 1
+    own = (code & 1 == 0) & syntax.has_type_parameters[node]
+    found = of_code[np.where(own, 2 * node + 1, syntax.scope[node])]
+    return np.where(syntax.parent[node] < 0, -1, found)
+
+
 def _spread(of_code: np.ndarray, syntax: Syntax) -> None:
-    """Lead every scope code without a table (a lambda in an annotation that is never evaluated) to the one around."""
+    """Lead codes of type variables' scopes that are not there (no bound, no default) to the one around."""
     kind = syntax.kind
-    nodes = np.flatnonzero(OPENS[kind] | IS_TYPE_VARIABLE[kind])
-    for node in nodes.tolist() if len(nodes) and (of_code[2 * nodes] < 0).any() else ():
+    nodes = np.flatnonzero(OPENS[kind] & syntax.has_type_parameters | IS_TYPE_VARIABLE[kind])
+    for node in nodes.tolist():
         around = of_code[syntax.scope[node]]
         if of_code[2 * node + 1] < 0:
             of_code[2 * node + 1] = around

@@ -84,6 +84,8 @@ TABLES: dict[str, Table] = {
         is_namespace="b",
     ),
     # One row per name that a scope owns and something binds, mangled; `kind`: how it is bound first in the source.
+    # Variables of a comprehension that the compiler inlines (from 3.12 on) are bindings of their own, with the scope
+    # around it as `scope_id`.
     "bindings": _table(("binding_id",), binding_id="l", scope_id="l", name="s", qualname="s", kind="s"),
     # One row per node that binds a name, and per binding it binds. `how` has the words of `bindings.kind`, and
     # `augmented` (`x += 1`), `annotation` (`x: int`, no value) and `del`.
