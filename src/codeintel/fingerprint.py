@@ -1,6 +1,6 @@
 """Digests of values and of code.
 
-Every identity in this package is one of these: BLAKE2b, 20 bytes, as 40 hexadecimal digits. Values are encoded with
+Every identity in this package is one of these: BLAKE3, 20 bytes, as 40 hexadecimal digits. Values are encoded with
 their type and length, so that `1`, `"1"` and `("1",)` differ, and mappings and sets in sorted order, so that insertion
 order and hash seeds never show.
 """
@@ -8,13 +8,14 @@ order and hash seeds never show.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from functools import cache
 from pathlib import Path
+
+from blake3 import blake3
 
 SIZE = 20
 
@@ -24,18 +25,15 @@ def digest(*values: object) -> str:
 
     Raises TypeError for anything else: what has no stable content must not enter an identity.
     """
-    state = hashlib.blake2b(digest_size=SIZE)
-    for value in values:
-        state.update(_encoded(value))
-    return state.hexdigest()
+    return digest_bytes(*map(_encoded, values))
 
 
 def digest_bytes(*chunks: bytes | memoryview) -> str:
     """Digest of the concatenation of `chunks`."""
-    state = hashlib.blake2b(digest_size=SIZE)
+    state = blake3()
     for chunk in chunks:
         state.update(chunk)
-    return state.hexdigest()
+    return state.hexdigest(SIZE)
 
 
 def _encoded(value: object) -> bytes:

@@ -26,7 +26,6 @@ Errors
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -35,6 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
+from blake3 import blake3
 
 from codeintel.errors import UsageError
 from codeintel.extract.git_files import Listing, git_ignored, git_listing
@@ -179,7 +179,7 @@ def _row(root: str, path: str, name: str, problem: str | None, modules: Modules,
 
 def _digest_of(path: str) -> tuple[str | None, int, str | None]:
     """Digest, count of bytes, and reason if there is none. Equals `digest_bytes` of the bytes, without holding them."""
-    state, size = hashlib.blake2b(digest_size=SIZE), 0
+    state, size = blake3(), 0
     try:
         handle = os.open(path, _FLAGS)
     except FileNotFoundError:
@@ -200,7 +200,7 @@ def _digest_of(path: str) -> tuple[str | None, int, str | None]:
         return None, 0, f"cannot be read: {_reason(error)}"
     finally:
         os.close(handle)
-    return state.hexdigest(), size, None
+    return state.hexdigest(SIZE), size, None
 
 
 def _reason(error: OSError) -> str:

@@ -134,9 +134,9 @@ def _canonical_buffers(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:
         width = np.int64 if pa.types.is_large_string(kind) else np.int32
         buffers = filled.buffers()
         offsets = np.frombuffer(buffers[1], width, len(filled) + 1, filled.offset * width().itemsize)
-        yield np.diff(offsets).astype(np.int64).data
+        yield np.diff(offsets).astype(np.int64).view(np.uint8).data
         if buffers[2] is not None:
-            yield memoryview(buffers[2])[int(offsets[0]) : int(offsets[-1])]
+            yield memoryview(buffers[2]).cast("B")[int(offsets[0]) : int(offsets[-1])]
     elif pa.types.is_boolean(kind):
         yield np.packbits(array.fill_null(False).to_numpy(zero_copy_only=False)).data
     elif pa.types.is_primitive(kind):
