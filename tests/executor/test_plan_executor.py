@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -441,3 +444,36 @@ def test_at_least_one_job_is_needed() -> None:
     dr = driver.Builder().with_modules(diamond).build()
     with pytest.raises(ValueError, match="jobs is 0"):
         planned(dr, plan_of(DIAMOND), jobs=0)
+
+
+SLEEPER = """
+import sys, time
+from tests.executor.generated import driver_of, plan_of, planned
+
+def body(name, given):
+    print(name, flush=True)
+    time.sleep(60 if name == "stuck" else 0)
+
+dag = {"first": [], "stuck": ["first"], "after": ["stuck"]}
+executor = planned(dr := driver_of(dag, body), plan_of(dag))
+try:
+    dr.execute(["after"])
+except KeyboardInterrupt:
+    print({name: o.status for name, o in executor.outcome.nodes.items()})
+    sys.exit(130)
+"""
+
+
+def test_ctrl_c_leaves_with_a_record_while_a_task_does_not_answer() -> None:
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLEEPER], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    with process:
+        while process.stdout.readline() != "stuck\n":
+            pass
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)  # half of what it would sleep
+    assert process.returncode == 130
+    assert said == "{'after': 'interrupted', 'first': 'ran', 'stuck': 'interrupted'}\n"

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import chain
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, Literal
 
@@ -49,6 +49,11 @@ from codeintel.relspec.execution_outcome import (
 )
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.relspec.rustworkx_schedule import ReleaseOrder
+
+# Seconds between looks at pending signals while nothing completes. A wait without a time limit would do, were it not
+# for libraries that install a SIGINT handler of their own (polars, which Hamilton imports if it is there): the system
+# then restarts the wait, and Ctrl-C goes unseen until some task ends.
+SIGNALS_EVERY = 0.2
 
 
 class PlanGraphExecutor(GraphExecutor):
@@ -260,7 +265,7 @@ class _Execution:
                     self._release(index)
                 if not self.order.running:
                     break
-                self._take_back(self.returned.get())
+                self._take_back(self._next_return())
         except KeyboardInterrupt:
             raise  # at once: what runs may never answer
         except BaseException:
@@ -280,6 +285,13 @@ class _Execution:
         self._tell("released", index)
         self.flying += 1
         self.work.put((index, arguments))
+
+    def _next_return(self) -> _Return | None:
+        while True:
+            try:
+                return self.returned.get(timeout=SIGNALS_EVERY)
+            except Empty:
+                continue
 
     def _take_back(self, back: _Return | None) -> None:
         if back is None:
@@ -332,7 +344,7 @@ class _Execution:
 
     def _drain(self) -> None:
         while self.flying:
-            if (back := self.returned.get()) is not None:
+            if (back := self._next_return()) is not None:
                 self._record(back)
 
     def _mark(self, events: list[int], index: int) -> None:

@@ -16,6 +16,7 @@ from codeintel.relspec.plan_rendering import Actions, seconds, shortened
 
 SWEEPS = 8
 NAME, CHARACTER, PADDING = 30, 7.3, 14  # longest name shown; pixels a character of the 12 px monospace face takes
+NOTE = 164  # pixels that the line of weight and slack needs
 BOX, GAP, LANE, CHANNEL, HEAD = 38, 14, 16, 84, 34  # pixels: box height, gaps, height of a passing edge, column gap
 
 Place = int | tuple[str, str]  # a task's index, or (in a column it passes) an edge
@@ -96,7 +97,7 @@ def _placed(plan: ExecutionPlan, columns: Sequence[Sequence[Place]]) -> _Layout:
     left, width, middle, x = {}, {}, {}, 12.0
     for number, column in enumerate(columns):
         longest = max((len(shortened(plan.graph.names[p], NAME)) for p in column if isinstance(p, int)), default=0)
-        left[number], width[number] = x, max(longest * CHARACTER + PADDING, 96)
+        left[number], width[number] = x, max(longest * CHARACTER + PADDING, NOTE)
         x += width[number] + CHANNEL
         y = HEAD + (tallest - heights[number]) / 2
         for place in column:
@@ -114,6 +115,7 @@ def _drawing(plan: ExecutionPlan, layout: _Layout, actions: Actions) -> str:
     )
     return (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img" '
+        f'style="max-width:100%;min-width:{0.6 * width:.0f}px;height:auto" '
         f'aria-label="tasks by generation">{heads}{_edges(plan, layout)}{_boxes(plan, layout, actions)}</svg>'
     )
 
