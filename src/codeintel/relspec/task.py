@@ -48,7 +48,11 @@ class Task:
     ) -> Task:
         """A task whose signature is the digest of its name, kind, inputs, columns and parts."""
         signature = digest(
-            "task", name, kind, sorted(inputs.items()), [(t, sorted(c)) for t, c in sorted(columns.items())],
+            "task",
+            name,
+            kind,
+            sorted(inputs.items()),
+            [(t, sorted(c)) for t, c in sorted(columns.items())],
             sorted(parts.items()),
         )
         return cls(name, kind, inputs, columns, signature, parts, lineage or {})
