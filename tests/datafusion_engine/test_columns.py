@@ -9,7 +9,9 @@ import datafusion
 import pyarrow as pa
 import pytest
 
+from codeintel.datafusion_engine import compiled_view, references
 from codeintel.datafusion_engine.inference import infer
+from codeintel.errors import PlanError
 from tests.datafusion_engine.tables import SHOUT, TABLES, blocks
 
 QUERIES = blocks("queries.sql", "query")
@@ -52,3 +54,22 @@ def test_tables_and_columns_equal_brute_force(title: str) -> None:
     (task,) = infer({"v": QUERIES[title]}, TABLES, udfs=(SHOUT,)).tasks
     assert {table: set(columns) for table, columns in task.columns.items()} == required_by_brute_force(QUERIES[title])
     assert task.inputs.keys() == task.columns.keys()
+
+
+@pytest.mark.parametrize("title", sorted(QUERIES.keys() - {"recursion named like a table"}))
+def test_what_no_dialect_parses_is_read_word_by_word(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = infer({"v": QUERIES[title]}, TABLES, udfs=(SHOUT,)).tasks
+    monkeypatch.setattr(references, "_DIALECTS", ())
+    assert infer({"v": QUERIES[title]}, TABLES, udfs=(SHOUT,)).tasks == parsed
+
+
+def test_parser_and_engine_that_disagree_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = "SELECT a.path FROM a JOIN b ON a.id = b.id"
+    found = references.references(sql)
+    blind = references.References(found.tables - {"b"}, found.columns)
+    monkeypatch.setattr(compiled_view, "references", lambda _: blind)
+    with pytest.raises(PlanError, match="the engine reads 'b', which the parser does not find"):
+        infer({"v": sql}, TABLES)
+    blind = references.References(found.tables, frozenset({"path"}))
+    with pytest.raises(PlanError, match=r"the engine reads \w\.id, which the SQL does not mention"):
+        infer({"v": sql}, TABLES)

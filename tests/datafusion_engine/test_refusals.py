@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from datafusion import SessionConfig, SessionContext
+from datafusion import DataFrame, SessionConfig, SessionContext
 
 from codeintel.datafusion_engine import sql_text
 from codeintel.datafusion_engine.inference import infer
@@ -158,3 +158,14 @@ def test_a_users_query_reads_and_never_writes() -> None:
             read_only(context, sql, known)
     with pytest.raises(PlanError, match="reads unknown table 'b'; known: a"):
         read_only(context, "SELECT * FROM b", known)
+
+
+def test_a_panic_of_the_engine_is_a_run_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+    def panicking(_: DataFrame) -> pa.Table:
+        raise panic("range start must not be greater than end")
+
+    monkeypatch.setattr(DataFrame, "to_arrow_table", panicking)
+    with pytest.raises(RunError, match="view 'v' failed: range start must not be greater"):
+        execute("SELECT id FROM a", ROWS, task="v")

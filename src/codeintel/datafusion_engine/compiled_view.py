@@ -58,7 +58,7 @@ def compile_view(
     direct = {table: schemas[table] for table in sorted(named.tables & schemas.keys())}
     context = new_session(udfs=udfs)
     register_stubs(context, direct)
-    frame, plan = _plan(context, sql, view, where, direct)
+    frame, plan = _plan(context, sql, view, where, direct, schemas)
     output = plain_schema(frame.schema())
     _check_output(output, view, where)
     for scan in walk_scans(plan):
@@ -87,13 +87,24 @@ def compile_view(
 
 
 def _plan(
-    context: SessionContext, sql: str, view: str, where: str, direct: Mapping[str, pa.Schema]
+    context: SessionContext,
+    sql: str,
+    view: str,
+    where: str,
+    direct: Mapping[str, pa.Schema],
+    schemas: Mapping[str, pa.Schema],
 ) -> tuple[DataFrame, LogicalPlan]:
     try:
         frame = context.sql_with_options(sql, QUERIES_ONLY)
         plan = frame.optimized_logical_plan()
     except BaseException as error:
         if isinstance(error, Exception) or engine_errors.is_panic(error):
+            if (table := engine_errors.unknown_table(error)) in schemas.keys() - direct.keys():
+                raise PlanError(
+                    f"view {view!r} ({where}): the engine reads {table!r}, which the parser does not find in the SQL; "
+                    "write this query more plainly",
+                    subject=view,
+                ) from None
             raise engine_errors.explained(error, sql, direct, f"view {view!r}", view, where) from None
         raise
     kind = type(variant_of(frame.logical_plan())).__name__

@@ -86,7 +86,7 @@ def infer(
     if both := sorted(views.keys() & tables.keys()):
         raise PlanError(f"view {both[0]!r} ({where[both[0]]}) has the name of a table", subject=both[0])
     known = views.keys() | tables.keys()
-    named = {view: _named(sql, known, cache) for view, sql in views.items()}
+    named = {view: _named(sql, known - {view}, cache) for view, sql in views.items()}
     digests = {table: schema_digest(schema) for table, schema in tables.items()}
     keyed = {table for table, schema in tables.items() if is_file_keyed(schema)}
     schemas, outputs = _Schemas(tables), _Schemas({})
@@ -118,14 +118,15 @@ def infer_tasks(views: Mapping[str, str], sources: Mapping[str, pa.Schema]) -> t
     return infer(views, sources).tasks
 
 
-def _named(sql: str, known: Set[str], cache: PlanCache | None) -> Named:
+def _named(sql: str, others: Set[str], cache: PlanCache | None) -> Named:
+    """What `sql` reads; of a text that no parser reads, those of its words that name one of the `others`."""
     found = cache.named(sql) if cache else None
     if found is None:
         from codeintel.datafusion_engine.references import references  # noqa: PLC0415 - a warm plan needs no parser
 
         named = references(sql)
         found = Named(named.parsed, sorted(named.tables))
-    return found if found.parsed else Named(False, [table for table in found.tables if table in known])
+    return found if found.parsed else Named(False, [table for table in found.tables if table in others])
 
 
 def _compiled(

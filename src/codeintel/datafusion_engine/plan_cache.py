@@ -118,9 +118,12 @@ class PlanCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(_File(built_by(), texts, kept)))
-            Path(temporary).replace(self.path)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(msgspec.json.encode(_File(built_by(), texts, kept)))
+                Path(temporary).replace(self.path)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
         except OSError:
             return
         self.misses = 0
