@@ -30,11 +30,12 @@ from codeintel.hamilton_pipeline.partition_jobs import peak_resident_bytes
 from codeintel.hamilton_pipeline.plan_executor import ExecutionOutcome, NodeEvent
 from codeintel.hamilton_pipeline.workers import process_workers
 from codeintel.obs.diagnostics import read_artifacts, write_artifacts
-from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan
+from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json, plan_to_json
 from codeintel.relspec.pipeline import Pipeline
+from codeintel.relspec.rustworkx_schedule import learn_weights
 from codeintel.settings import Settings
 from codeintel.store.delta import commit_table, open_table
-from codeintel.store.directory import Store, ensure_store, open_store
+from codeintel.store.directory import Store, ensure_store, open_store, write_atomically
 from codeintel.store.partitions import TableHandle, read_buckets
 from codeintel.store.runs import (
     Manifest,
@@ -44,6 +45,7 @@ from codeintel.store.runs import (
     TaskRun,
     artifacts_of,
     read_run,
+    task_seconds,
     write_run,
 )
 
@@ -105,8 +107,18 @@ def compile_plan(path: str | Path, *, settings: Settings | None = None, **change
     """The plan that `build` would run. Reads no data."""
     repository, settings = _repository(path, settings, changes)
     pipeline, origins = cpg_pipeline(settings)
-    _, plan = _planned(pipeline, settings, settings.parameters() | {"repository": repository}, origins, None)
-    return plan
+    parameters = settings.parameters() | {"repository": repository}
+    return _planned(pipeline, settings, parameters, origins, settings.store.resolve())[1]
+
+
+def plan_of_run(store: Path, run: str | None = None) -> ExecutionPlan:
+    """The plan that a run, the current one by default, was made from. Raises StoreError if there is none."""
+    place = open_store(store)
+    file = place.runs / read_run(place, run).run_id / "plan.json"
+    try:
+        return plan_from_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file} cannot be read: {error}") from error
 
 
 def _repository(path: str | Path, settings: Settings | None, changes: Mapping[str, Any]) -> tuple[Path, Settings]:
@@ -195,6 +207,7 @@ def build_pipeline(
             )
             artifacts = plan_artifacts(plan) | {"task_runs": task_run_rows(run_id, manifest.tasks)}
             write_artifacts(artifacts_of(place, run_id), artifacts)
+            write_atomically(place.runs / run_id / "plan.json", plan_to_json(plan))
             write_run(place, manifest)
     except UsageError:
         if is_new:
@@ -213,7 +226,8 @@ def _planned(
     exists = store is not None and (store / "store.json").exists()
     cache = PlanCache(store / "cache" / "plans.json") if store is not None and exists else None
     planned = plan_pipeline(pipeline, parameters, origins=origins, cache=cache)
-    plan = compile_execution_plan(planned.tasks)
+    history = task_seconds(open_store(store)) if store is not None and exists else []
+    plan = compile_execution_plan(planned.tasks, weights={**planned.weights, **learn_weights(history)})
     if settings.targets:
         plan = plan.restricted_to([_target(planned, plan, name) for name in settings.targets])
     return planned, plan

@@ -9,7 +9,7 @@ import csv
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from importlib import metadata
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from codeintel.api import BuildResult, Watch
+    from codeintel.relspec.plan_diff import PlanDiff
 
 app = typer.Typer(
     name="codeintel",
@@ -184,24 +185,34 @@ def plan(
     analyses: Analyses = None,
     include: Include = None,
     exclude: Exclude = None,
+    diff: Annotated[bool, typer.Option("--diff", help="What differs from the plan of the current run.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the plan as one offline page.")] = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="The graph as a Mermaid diagram.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compile the plan and show what would run, in what order and why. Runs nothing."""
-    from codeintel.api import compile_plan  # noqa: PLC0415 - as above
-    from codeintel.relspec.plan_views import mermaid as as_mermaid  # noqa: PLC0415 - as above
-    from codeintel.relspec.plan_views import plan_document, plan_rows  # noqa: PLC0415 - as above
+    from codeintel import api  # noqa: PLC0415 - as above
+    from codeintel.relspec import plan_diff, plan_page, plan_rendering  # noqa: PLC0415 - as above
 
     settings = _settings(path, {"store": store, "targets": targets, "views": views, "analyses": analyses,
                                 "include": include, "exclude": exclude})
-    compiled = compile_plan(path, settings=settings)
+    compiled = api.compile_plan(path, settings=settings)
     actions = {name: ("run", "nothing is reused yet") for name in compiled.tasks}
-    if as_json:
-        _json(plan_document(compiled, actions))
+    if html is not None:
+        html.write_text(plan_page.plan_page(compiled, f"Plan of {path.resolve().name}", actions), "utf-8")
+        err.print(f"wrote {html}", markup=False, highlight=False)
+    elif diff:
+        found = plan_diff.diff_plans(api.plan_of_run(settings.store.resolve()), compiled)
+        if as_json:
+            _json(asdict(found))
+        else:
+            _lines(_diff_lines(found))
+    elif as_json:
+        _json(plan_rendering.plan_document(compiled, actions))
     elif mermaid:
-        out.print(as_mermaid(compiled), markup=False, highlight=False, soft_wrap=True)
+        sys.stdout.write(plan_rendering.mermaid(compiled))
     else:
-        _rows(*plan_rows(compiled, actions))
+        _lines(plan_rendering.plan_text(compiled, out.width, actions))
 
 
 @app.command()
@@ -261,6 +272,21 @@ def _store(given: Path | None) -> Path:
 
 def _json(value: Any) -> None:  # Any: whatever msgspec can encode
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode() + "\n")
+
+
+def _diff_lines(found: PlanDiff) -> Iterator[str]:
+    yield from (f"+ {name}" for name in found.added)
+    yield from (f"- {name}" for name in found.removed)
+    yield from (f"~ {change.name}: {', '.join(change.parts)}" for change in found.changed)
+    yield from (f"+ {source} → {reader}" for source, reader in found.edges_added)
+    yield from (f"- {source} → {reader}" for source, reader in found.edges_removed)
+    if not found:
+        yield "the plan is that of the current run"
+
+
+def _lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _rows(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

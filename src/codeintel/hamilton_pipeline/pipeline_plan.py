@@ -26,11 +26,15 @@ HANDLES = frozenset({"repository"})
 
 @dataclass(frozen=True, slots=True)
 class PlannedPipeline:
-    """Tasks in no particular order, the declared or inferred table behind each, and every public table's contract."""
+    """Tasks in no particular order, the declared or inferred table behind each, and every public table's contract.
+
+    `weights` are the seconds of tasks that are known to take none: a fact table's is its extractor's work.
+    """
 
     tasks: tuple[Task, ...]
     tables: Mapping[str, Table]
     contracts: Mapping[str, Contract]
+    weights: Mapping[str, float]
 
     def output_of(self, table: str) -> str:
         return output_task(table, self.contracts[table])
@@ -70,7 +74,8 @@ def plan_pipeline(
         if name not in tables:
             raise PlanError(f"a contract names {name!r}, which nothing derives; {nearest(name, tables)}", subject=name)
     tasks += [_output_task(name, contract) for name, contract in contracts.items()]
-    return PlannedPipeline(tuple(tasks), tables, contracts)
+    weights = {table: 0.0 for extractor in pipeline.extractors.values() for table in extractor.tables}
+    return PlannedPipeline(tuple(tasks), tables, contracts, weights)
 
 
 def _check_names(pipeline: Pipeline) -> None:

@@ -104,7 +104,8 @@ class _Saved(msgspec.Struct):
 
 def plan_to_json(plan: ExecutionPlan) -> bytes:
     """The plan as canonical JSON: its tasks and weights, from which the rest follows. Equal plans give equal bytes."""
-    return msgspec.json.encode(_Saved(1, list(plan.tasks.values()), dict(plan.schedule.weights)), order="deterministic")
+    saved = _Saved(1, list(plan.tasks.values()), dict(plan.schedule.weights))
+    return msgspec.json.encode(saved, order="deterministic", enc_hook=dict)  # lineage may be any mapping
 
 
 def plan_from_json(saved: bytes, cache: MutableMapping[str, bytes] | None = None) -> ExecutionPlan:

@@ -99,5 +99,16 @@ def run_ids(store: Store) -> list[str]:
     return sorted(p.parent.name for p in store.runs.glob("*/manifest.json"))
 
 
+def task_seconds(store: Store, last: int = 20) -> list[tuple[str, float]]:
+    """(task, seconds) of every task that ran in the store's `last` runs, oldest first."""
+    found = []
+    for run_id in run_ids(store)[-last:]:
+        try:
+            found += [(n, run.seconds) for n, run in read_run(store, run_id).tasks.items() if run.outcome == "ran"]
+        except StoreError:
+            continue  # a damaged manifest costs a plan its history, nothing else
+    return found
+
+
 def artifacts_of(store: Store, run_id: str) -> Path:
     return store.runs / run_id / "artifacts"
