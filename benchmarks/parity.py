@@ -103,7 +103,7 @@ def compare(root: Path) -> dict[str, Any]:
     nodes, scopes, symbols = (by_path(facts[name]) for name in ("ast_nodes", "scopes", "symbols"))
     encodings = dict(zip(*(facts["parsed_files"][c].to_pylist() for c in ("path", "encoding")), strict=True))
     statuses = dict(zip(*(facts["parsed_files"][c].to_pylist() for c in ("path", "status")), strict=True))
-    count: Counter[str] = Counter({"files": files.num_rows})
+    count: Counter[str] = Counter({"files": files.num_rows, "unparsable": 0})
     for key in ("differ_nodes", "differ_edges", "differ_scopes", "differ_spans", "differ_status"):
         count[key] = 0
     differing: list[str] = []
