@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from codeintel.datafusion_engine import plan_cache
+from codeintel.datafusion_engine import plan_cache, references
 from codeintel.datafusion_engine.inference import PlanCache, infer
 from codeintel.datafusion_engine.session import ScalarFunction
 from codeintel.errors import PlanError
@@ -184,3 +184,18 @@ def test_a_cache_of_other_code_or_versions_is_a_cold_one(tmp_path: Path, monkeyp
 def test_tasks_come_after_what_they_read() -> None:
     shuffled = dict(sorted(CHAIN.items(), key=lambda item: item[0][::-1], reverse=True))
     assert [task.name for task in infer(shuffled, TABLES).tasks] == ["v0", "v1", "v2", "v3", "v4"]
+
+
+def test_an_unparsed_view_sees_a_table_that_came_after_it_was_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(references, "_DIALECTS", ())
+    cache, sql = tmp_path / "plans.json", "SELECT q.id AS g FROM a q"
+    assert infer({"v": sql}, {"a": TABLES["a"]}, cache=PlanCache(cache)).tasks[0].inputs == {"a": "whole"}
+    assert infer({"v": sql}, {"a": TABLES["a"]}, cache=PlanCache(cache)).tasks[0].inputs == {"a": "whole"}
+    assert PlanCache(cache).named(sql) is not None
+    renamed = {"v": sql.replace("a q", "g q"), "w": sql}
+    assert [dict(t.inputs) for t in infer(renamed, TABLES, cache=PlanCache(cache)).tasks] == [
+        {"g": "whole"},
+        {"a": "whole"},
+    ]

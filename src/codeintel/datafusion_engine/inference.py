@@ -86,7 +86,8 @@ def infer(
     if both := sorted(views.keys() & tables.keys()):
         raise PlanError(f"view {both[0]!r} ({where[both[0]]}) has the name of a table", subject=both[0])
     known = views.keys() | tables.keys()
-    named = {view: _named(sql, known - {view}, cache) for view, sql in views.items()}
+    found = {view: _named(sql, cache) for view, sql in views.items()}
+    named = {view: each if each.parsed else _guessed(each, known - {view}) for view, each in found.items()}
     digests = {table: schema_digest(schema) for table, schema in tables.items()}
     keyed = {table for table, schema in tables.items() if is_file_keyed(schema)}
     schemas, outputs = _Schemas(tables), _Schemas({})
@@ -100,7 +101,7 @@ def infer(
         if entry is None:
             entry = _compiled(view, views[view], schemas, frozenset(keyed), engine, where[view], udfs)
             if cache:
-                cache.add(views[view], named[view], key, entry)
+                cache.add(views[view], found[view], key, entry)
         schemas.stored[view] = outputs.stored[view] = entry.schema
         digests[view] = entry.schema_digest
         if entry.partitioned:
@@ -118,15 +119,18 @@ def infer_tasks(views: Mapping[str, str], sources: Mapping[str, pa.Schema]) -> t
     return infer(views, sources).tasks
 
 
-def _named(sql: str, others: Set[str], cache: PlanCache | None) -> Named:
-    """What `sql` reads; of a text that no parser reads, those of its words that name one of the `others`."""
-    found = cache.named(sql) if cache else None
-    if found is None:
-        from codeintel.datafusion_engine.references import references  # noqa: PLC0415 - a warm plan needs no parser
+def _named(sql: str, cache: PlanCache | None) -> Named:
+    if cache and (found := cache.named(sql)):
+        return found
+    from codeintel.datafusion_engine.references import references  # noqa: PLC0415 - a warm plan needs no parser
 
-        named = references(sql)
-        found = Named(named.parsed, sorted(named.tables))
-    return found if found.parsed else Named(False, [table for table in found.tables if table in others])
+    named = references(sql)
+    return Named(named.parsed, sorted(named.tables))
+
+
+def _guessed(words: Named, others: Set[str]) -> Named:
+    """Of the words of a text that no parser reads, those that name a table or another view."""
+    return Named(False, [word for word in words.tables if word in others])
 
 
 def _compiled(
