@@ -150,3 +150,9 @@ def test_the_artifacts_rows_have_declared_columns(chain_run: Run) -> None:
     assert admission_rows(outcome)[0] == Admission("a", "a", admitted=True, status="ran", reason="", cause="")
     assert grouping_rows(plan, outcome.groups)[0] == Grouping("a", 0, 0)
     assert schedule_rows(plan)[0] == Scheduled("a", 0, 3.0, 6.0, 0.0, critical=True)
+
+
+def test_a_release_before_an_input_was_done_is_found_even_if_nobody_saw_when_it_was_ready(chain_run: Run) -> None:
+    plan, outcome = chain_run
+    early = replace(outcome.nodes["c"], ready=-1, released=outcome.nodes["b"].released)
+    assert ("order", "c") in alarms(drift(plan, replace(outcome, nodes={**outcome.nodes, "c": early})))

@@ -17,6 +17,7 @@ from codeintel.errors import PlanError
 from codeintel.relspec.execution_plan import compile_execution_plan, plan_from_json, plan_to_json
 from codeintel.relspec.rustworkx_graph import irredundant_edges
 from codeintel.relspec.rustworkx_schedule import learn_weights
+from codeintel.relspec.task import Task
 
 from .random_plans import dags, task, tasks_of, weights_of
 
@@ -243,3 +244,11 @@ def test_the_kernel_knows_no_engine() -> None:
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     assert not {"hamilton", "datafusion", "pyarrow", "pandas", "deltalake"} & set(loaded)
+
+
+def test_edges_count_even_where_tasks_bring_signatures_that_ignore_them() -> None:
+    apart = [Task(name, "view", {}, {}, signature=name) for name in ("a", "b")]
+    joined = [apart[0], Task("b", "view", {"a": "whole"}, {}, signature="b")]
+    one, other = compile_execution_plan(apart), compile_execution_plan(joined)
+    assert one.signature != other.signature
+    assert one.reduced_signature != other.reduced_signature
