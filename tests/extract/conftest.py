@@ -10,8 +10,11 @@ import pytest
 from codeintel.extract.python_facts import python_facts
 from codeintel.fingerprint import digest_bytes
 
-Rows = dict[str, list[dict[str, Any]]]
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
 Sources = dict[str, str | bytes]
+Facts = Callable[..., Rows]
+Tables = Callable[..., dict[str, pa.Table]]
 
 SCAN = pa.schema({
     "path": pa.string(), "module": pa.string(), "digest": pa.string(), "bytes": pa.int64(), "error": pa.string(),
@@ -32,7 +35,7 @@ def scanned(root: Path, sources: Sources) -> pa.Table:
 
 
 @pytest.fixture
-def tables(tmp_path: Path) -> Callable[..., dict[str, pa.Table]]:
+def tables(tmp_path: Path) -> Tables:
     def extract(sources: Sources, namespace: str = "") -> dict[str, pa.Table]:
         return python_facts(scanned(tmp_path, sources), tmp_path, namespace, 1 << 20)
 
@@ -40,7 +43,7 @@ def tables(tmp_path: Path) -> Callable[..., dict[str, pa.Table]]:
 
 
 @pytest.fixture
-def facts(tables: Callable[..., dict[str, pa.Table]]) -> Callable[..., Rows]:
+def facts(tables: Tables) -> Facts:
     """`facts(source)` is every table as rows, for a module `m`; `facts({path: source})` for several files."""
 
     def extract(sources: Sources | str | bytes, namespace: str = "") -> Rows:

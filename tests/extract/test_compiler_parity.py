@@ -12,9 +12,13 @@ import inspect
 import symtable
 import typing
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.extract.conftest import Facts, Row
 
 FLAGS = ("is_referenced", "is_parameter", "is_global", "is_declared_global", "is_local", "is_free", "is_nonlocal",
          "is_imported", "is_assigned", "is_annotated", "is_namespace")  # fmt: skip
@@ -47,21 +51,21 @@ class K:
 '''
 
 
-def compiler_tree(table):
+def compiler_tree(table: symtable.SymbolTable) -> tuple[Any, ...]:
     symbols = sorted((s.get_name(), *(bool(getattr(s, flag)()) for flag in FLAGS)) for s in table.get_symbols())
     children = sorted(map(compiler_tree, table.get_children()))
     return (table.get_name(), table.get_lineno(), table.is_nested(), table.is_optimized(), table.has_children(),
             symbols, children)  # fmt: skip
 
 
-def our_tree(scopes, symbols):
+def our_tree(scopes: list[Row], symbols: list[Row]) -> tuple[Any, ...]:
     flags, below = defaultdict(list), defaultdict(list)
     for symbol in symbols:
         flags[symbol["scope_id"]].append((symbol["name"], *(symbol[flag] for flag in FLAGS)))
     for scope in scopes:
         below[scope["parent_scope_id"]].append(scope)
 
-    def tree(scope):
+    def tree(scope: Row) -> tuple[Any, ...]:
         children = sorted(map(tree, below[scope["scope_id"]]))
         return (scope["name"], scope["line"], scope["is_nested"], scope["is_optimized"], scope["has_children"],
                 sorted(flags[scope["scope_id"]]), children)  # fmt: skip
@@ -71,8 +75,8 @@ def our_tree(scopes, symbols):
 
 
 @pytest.fixture
-def agree(facts):
-    def check(raw):
+def agree(facts: Facts) -> Callable[[bytes], None]:
+    def check(raw: bytes) -> None:
         rows = facts(raw)
         expected = [n for n in ast.walk(ast.parse(raw)) if not isinstance(n, NOT_ROWS)]
         assert Counter(r["kind"] for r in rows["ast_nodes"]) == Counter(type(n).__name__ for n in expected)
@@ -94,9 +98,9 @@ def agree(facts):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}.{path.stem}")
-def test_syntax_scopes_and_symbols_agree_with_the_compiler(agree, path):
+def test_syntax_scopes_and_symbols_agree_with_the_compiler(agree: Callable[[bytes], None], path: Path) -> None:
     agree(path.read_bytes())
 
 
-def test_tricky_scopes_agree_with_the_compiler(agree):
+def test_tricky_scopes_agree_with_the_compiler(agree: Callable[[bytes], None]) -> None:
     agree(TRICKY.encode())

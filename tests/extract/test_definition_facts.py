@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from tests.extract.conftest import Facts
 
-def pick(rows, *columns):
+
+def pick(rows: Any, *columns: str) -> list[tuple[Any, ...]]:
     return [tuple(row[column] for column in columns) for row in rows]
 
 
-def text_of(rows, source):
+def text_of(rows: Any, source: str) -> Callable[[int | None], str | None]:
     spans = {n["node_id"]: source[n["bstart"] : n["bend"]] for n in rows["ast_nodes"] if n["bstart"] is not None}
     return spans.get
 
 
-def test_definitions_have_qualified_names_docstrings_and_returns(facts):
+def test_definitions_have_qualified_names_docstrings_and_returns(facts: Facts) -> None:
     source = (
         '"""Module."""\nclass A:\n    """  Class.\n    """\n    async def m(self) -> int:\n        yield 1\n'
         "def f():\n    'doc'\n    g = lambda: (yield)\n    def h(x=lambda: 0):\n        return [lambda: 1 for _ in x]\n"
@@ -38,12 +43,12 @@ def test_definitions_have_qualified_names_docstrings_and_returns(facts):
     ]  # fmt: skip
 
 
-def test_packages_are_named_by_their_folder(facts):
+def test_packages_are_named_by_their_folder(facts: Facts) -> None:
     rows = facts({"p/__init__.py": "def f(): pass\n", "p/q/r.py": "class C: pass\n"})
     assert [d["qualname"] for d in rows["definitions"]] == ["p", "p.f", "p.q.r", "p.q.r.C"]
 
 
-def test_parameters_have_kinds_defaults_and_annotations(facts):
+def test_parameters_have_kinds_defaults_and_annotations(facts: Facts) -> None:
     source = "def f(a, b=1, /, c: int = lambda x: x, *args: str, d, e=5, **kw): pass\nlambda p, q=2, *, r=3: p\n"
     rows = facts(source)
     text = text_of(rows, source)
@@ -60,7 +65,7 @@ def test_parameters_have_kinds_defaults_and_annotations(facts):
     ]  # fmt: skip
 
 
-def test_decorators_and_bases_are_named_by_their_dotted_text(facts):
+def test_decorators_and_bases_are_named_by_their_dotted_text(facts: Facts) -> None:
     source = "@a.b\n@c.d(1)\n@e[0]\nclass C(x.Y, Generic[T], f(), metaclass=m.M, **kw): pass\n"
     rows = facts(source)
     assert pick(rows["decorators"], "position", "name") == [(0, "a.b"), (1, "c.d"), (2, None)]
@@ -69,7 +74,7 @@ def test_decorators_and_bases_are_named_by_their_dotted_text(facts):
     ]  # fmt: skip
 
 
-def test_calls_have_receivers_and_arguments_in_the_order_of_the_source(facts):
+def test_calls_have_receivers_and_arguments_in_the_order_of_the_source(facts: Facts) -> None:
     source = "f(1, g(2), *a, k=3, *b, **kw)\nx.y.z(f()(4).w())\n"
     rows = facts(source)
     text = text_of(rows, source)
@@ -78,7 +83,7 @@ def test_calls_have_receivers_and_arguments_in_the_order_of_the_source(facts):
         ("f", "f", None, 6), ("g", "g", None, 1), ("x.y.z", "x.y.z", "x.y", 1), ("w", "f()(4).w", "f()(4)", 0),
         (None, "f()", None, 1), ("f", "f", None, 0),
     ]  # fmt: skip
-    given = [(text(a["call_id"])[:2], text(a["node_id"]), a["position"], a["keyword"], a["kind"]) for a in
+    given = [(str(text(a["call_id"]))[:2], text(a["node_id"]), a["position"], a["keyword"], a["kind"]) for a in
              rows["arguments"]]  # fmt: skip
     assert given == [
         ("f(", "1", 0, None, "positional"), ("f(", "g(2)", 1, None, "positional"), ("g(", "2", 0, None, "positional"),
@@ -88,7 +93,7 @@ def test_calls_have_receivers_and_arguments_in_the_order_of_the_source(facts):
     ]  # fmt: skip
 
 
-def test_imports_lead_to_absolute_paths(facts):
+def test_imports_lead_to_absolute_paths(facts: Facts) -> None:
     source = "import a.b, c as d\nfrom e.f import g as h, i\nfrom . import j\nfrom ..k import l\n"
     source += "from ... import n\nfrom o import *\n"
     rows = facts({"p/q/r.py": source})
@@ -101,7 +106,7 @@ def test_imports_lead_to_absolute_paths(facts):
     ]  # fmt: skip
 
 
-def test_a_packages_own_file_is_inside_the_package(facts):
+def test_a_packages_own_file_is_inside_the_package(facts: Facts) -> None:
     assert pick(facts({"p/__init__.py": "from .a import b\nfrom . import c\n"})["imports"], "target") == [
         ("p.a.b",), ("p.c",),
     ]  # fmt: skip
@@ -123,6 +128,8 @@ def test_a_packages_own_file_is_inside_the_package(facts):
         ("x = 1", [], None),
     ],
 )
-def test_exports_say_whether_they_are_complete(facts, source, names, complete):
+def test_exports_say_whether_they_are_complete(
+    facts: Facts, source: str, names: list[str], complete: bool | None
+) -> None:
     rows = facts(source + "\n")["exports"]
     assert pick(rows, "position", "name", "is_complete") == [(i, name, complete) for i, name in enumerate(names)]

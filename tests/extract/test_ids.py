@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xxhash
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeintel.extract.ids import consecutive, external_id, fields
+from tests.extract.conftest import Facts, Tables
 
 SOURCE = """\
 import os
@@ -33,7 +36,7 @@ def signed(*values: str) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def ids_by_owner(rows):
+def ids_by_owner(rows: Any) -> dict[str, list[int]]:
     """Owner's qualname → ids of its nodes in order, the def's own node among its own."""
     names = {r["node_id"]: r["qualname"] for r in rows["ast_nodes"] if r["qualname"]}
     found: dict[str, list[int]] = {}
@@ -53,7 +56,7 @@ def ids_by_owner(rows):
         ("x = 1\n", "x = 1 + 2\n", "m.A"),
     ],
 )
-def test_an_edit_inside_one_owner_moves_no_id_of_any_other(facts, old, new, owner):
+def test_an_edit_inside_one_owner_moves_no_id_of_any_other(facts: Facts, old: str, new: str, owner: str) -> None:
     before, after = ids_by_owner(facts(SOURCE)), ids_by_owner(facts(SOURCE.replace(old, new)))
     assert {name for name in before if before[name] != after[name]} == {owner}
     ids = lambda rows: {b["qualname"]: b["binding_id"] for b in rows["bindings"]}  # noqa: E731
@@ -61,21 +64,21 @@ def test_an_edit_inside_one_owner_moves_no_id_of_any_other(facts, old, new, owne
     assert old_bindings.items() <= new_bindings.items()
 
 
-def test_an_id_is_the_owners_hash_plus_the_place_in_its_preorder(facts):
+def test_an_id_is_the_owners_hash_plus_the_place_in_its_preorder(facts: Facts) -> None:
     rows = facts({"pkg/m.py": SOURCE}, namespace="n")
     for qualname, ids in ids_by_owner(rows).items():
         base = signed("node", "n", "pkg/m.py", qualname.removeprefix("pkg.m").removeprefix("."), "0")
         assert ids == [(base + i + (1 << 63)) % (1 << 64) - (1 << 63) for i in range(len(ids))]
 
 
-def test_ids_depend_on_the_path_and_namespace_and_not_on_the_module_name(facts):
+def test_ids_depend_on_the_path_and_namespace_and_not_on_the_module_name(facts: Facts) -> None:
     one = facts({"a/m.py": SOURCE, "b/m.py": SOURCE})["ast_nodes"]
     other = facts({"a/m.py": SOURCE}, namespace="other")["ast_nodes"]
     ids = [r["node_id"] for r in one + other]
     assert len(set(ids)) == len(ids)
 
 
-def test_definitions_of_one_name_get_different_ids_and_numbers(facts):
+def test_definitions_of_one_name_get_different_ids_and_numbers(facts: Facts) -> None:
     source = (
         "from typing import overload\n"
         "class C:\n    @property\n    def p(self): return 1\n    @p.setter\n    def p(self, v): self.v = v\n"
@@ -93,18 +96,18 @@ def test_definitions_of_one_name_get_different_ids_and_numbers(facts):
         assert len(set(ids)) == len(ids), table
 
 
-def test_bindings_of_comprehensions_and_lambdas_in_one_function_have_ids_of_their_own(facts):
+def test_bindings_of_comprehensions_and_lambdas_in_one_function_have_ids_of_their_own(facts: Facts) -> None:
     rows = facts("def f(s):\n    return [x for x in s], [x for x in s], (lambda x: x), (lambda x: [x for x in x])\n")
     ids = [b["binding_id"] for b in rows["bindings"] if b["name"] == "x"]
     assert len(ids) == len(set(ids)) == 5
 
 
-def test_external_ids_hash_the_import_path_alone(facts):
+def test_external_ids_hash_the_import_path_alone(facts: Facts) -> None:
     imported = facts({"a.py": "import os.path\nlen\n", "b.py": "from os import path\nlen\n"})["imports"]
     assert {r["external_id"] for r in imported} == {external_id("os.path")} == {signed("external", "os.path")}
 
 
-def test_rows_do_not_depend_on_which_files_are_read_together(tables):
+def test_rows_do_not_depend_on_which_files_are_read_together(tables: Tables) -> None:
     sources = {f"m{i}.py": SOURCE.replace("free", f"free{i}") for i in range(5)}
     together = tables(sources)
     for path, source in sources.items():
@@ -114,12 +117,12 @@ def test_rows_do_not_depend_on_which_files_are_read_together(tables):
 
 
 @given(st.lists(st.lists(st.text(max_size=3), max_size=3), min_size=2, max_size=8))
-def test_different_fields_never_give_the_same_bytes(tuples):
+def test_different_fields_never_give_the_same_bytes(tuples: list[list[str]]) -> None:
     assert len({fields(*values) for values in tuples}) == len({tuple(values) for values in tuples})
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
-def test_ordinals_run_through_each_home_in_order_and_wrap(homes):
+def test_ordinals_run_through_each_home_in_order_and_wrap(homes: list[int]) -> None:
     bases = np.array([0, 2**63 - 1, -5, 100], np.int64)
     ids = consecutive(bases, np.array(homes))
     for home in set(homes):
