@@ -340,6 +340,8 @@ def _leave(code: int) -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code its help promises."""
+    # Hamilton would import every dataframe library it finds; handles need none of them.
+    os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")  # noqa: TID251 - read by Hamilton when it is imported
     try:
         app()
     except BrokenPipeError:  # `codeintel sql … | head`

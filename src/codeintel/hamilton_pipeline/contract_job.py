@@ -1,7 +1,7 @@
 """What a contract promises about a whole table: keys across buckets, and references.
 
 What a row or a bucket shows (nulls, values, a key used twice) is checked where the rows are written, on rows that are
-there and in key order anyway.
+there and in key order anyway. Here every bucket is read once, only the columns that matter, and let go.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from codeintel.errors import ContractError
 from codeintel.relspec.pipeline import Contract, Reference
 from codeintel.store.partitions import Partition, TableHandle, is_bucketed, read_buckets
 
-_Column = Mapping[int, pa.ChunkedArray]  # values by bucket
+_Targets = Mapping[int, np.ndarray]  # distinct values by bucket, sorted
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +31,44 @@ class ContractJob:
     schemas: Mapping[str, pa.Schema]
 
     def run(self) -> dict[str, dict[int, Partition]]:
-        key = self.contract.table.key
-        if key and is_bucketed(self.contract.table.schema) and "path" not in key:
-            _check_unique_across(self.name, key[0], self.column(self.name, key[0]))
-        for reference in self.contract.references:
-            _check_reference(self, reference)
+        references, key = self.contract.references, self.contract.table.key
+        leading = key[0] if key and is_bucketed(self.contract.table.schema) and "path" not in key else None
+        columns = sorted({r.columns[0] for r in references} | ({leading} if leading else set()))
+        if not columns:
+            return {}
+        targets = {(r.target, r.target_columns[0]): self.targets(r) for r in references}
+        keys: list[np.ndarray] = []
+        strays: dict[Reference, list[np.ndarray]] = {r: [] for r in references}
+        for bucket in self.handles[self.name].partitions:
+            rows = self.read(self.name, columns, bucket)
+            if leading:
+                keys.append(_distinct(rows.column(leading)))
+            for reference in references:
+                local = targets[reference.target, reference.target_columns[0]].get(bucket)
+                values = _values(rows.column(reference.columns[0]))
+                strays[reference].append(np.unique(_beyond(values, local)))
+        if leading:
+            _check_unique_across(self.name, leading, keys)
+        for reference, away in strays.items():
+            _check_found(self.name, reference, away, targets[reference.target, reference.target_columns[0]])
         return {}
 
-    def column(self, table: str, column: str) -> _Column:
-        handle, schema = self.handles[table], self.schemas[table]
+    def targets(self, reference: Reference) -> _Targets:
+        (column,) = reference.target_columns
         return {
-            bucket: read_buckets(self.objects, handle, schema, columns=[column], buckets=[bucket]).column(0)
-            for bucket in handle.partitions
+            bucket: _distinct(self.read(reference.target, [column], bucket).column(column))
+            for bucket in self.handles[reference.target].partitions
         }
 
+    def read(self, table: str, columns: list[str], bucket: int) -> pa.Table:
+        return read_buckets(self.objects, self.handles[table], self.schemas[table], columns=columns, buckets=[bucket])
 
-def _check_unique_across(name: str, column: str, values: _Column) -> None:
+
+def _check_unique_across(name: str, column: str, keys: list[np.ndarray]) -> None:
     """The leading key column takes no value in two buckets, so uniqueness inside each is uniqueness."""
-    distinct = [_ascending(chunk) if pa.types.is_integer(chunk.type) else np.unique(chunk.to_pylist())
-                for chunk in values.values()]
-    if not distinct:
+    if not keys:
         return
-    together = np.sort(np.concatenate(distinct), kind="stable")
+    together = np.sort(np.concatenate(keys), kind="stable")
     twice = np.unique(together[1:][together[1:] == together[:-1]])
     if len(twice):
         raise ContractError(
@@ -62,30 +77,24 @@ def _check_unique_across(name: str, column: str, values: _Column) -> None:
         )
 
 
-def _check_reference(job: ContractJob, reference: Reference) -> None:
-    """Most references stay in their bucket; what does not is looked up in all of the target."""
-    (source,), (target,) = reference.columns, reference.target_columns
-    values, targets = job.column(job.name, source), job.column(reference.target, target)
-    if any(not pa.types.is_integer(chunk.type) for chunk in targets.values()):
-        known = pa.chunked_array([c for chunk in targets.values() for c in chunk.chunks], pa.string()).combine_chunks()
-        lost = sorted({
-            v for chunk in values.values() for v in chunk.filter(pc.invert(pc.is_in(chunk, known))).drop_null().to_pylist()
-        })
-    else:
-        local = {bucket: _ascending(chunk) for bucket, chunk in targets.items()}
-        strays = [_beyond(_ascending(chunk), local.get(bucket)) for bucket, chunk in values.items()]
-        away = np.unique(np.concatenate([*strays, np.empty(0, np.int64)]))
-        for ids in local.values():
-            away = _beyond(away, ids)
-        lost = away.tolist()
-    if lost:
-        rule = f"{source} is no {target} of {reference.target}"
-        raise ContractError(job.name, rule, len(lost), tuple(map(str, lost[:5])))
+def _check_found(name: str, reference: Reference, strays: list[np.ndarray], targets: _Targets) -> None:
+    """Most references stay in their bucket; what does not must be found in some other."""
+    away = np.unique(np.concatenate(strays)) if strays else np.empty(0, np.int64)
+    for values in targets.values():
+        away = _beyond(away, values)
+    if len(away):
+        rule = f"{reference.columns[0]} is no {reference.target_columns[0]} of {reference.target}"
+        raise ContractError(name, rule, len(away), tuple(str(v) for v in away[:5]))
 
 
-def _ascending(chunk: pa.ChunkedArray) -> np.ndarray:
-    """Distinct values, sorted; nulls left out. Columns that lead a key are sorted already."""
-    values = chunk.drop_null().to_numpy()
+def _values(column: pa.ChunkedArray) -> np.ndarray:
+    present = column.drop_null() if column.null_count else column
+    return present.to_numpy() if pa.types.is_integer(column.type) else np.array(present.to_pylist(), dtype=np.str_)
+
+
+def _distinct(column: pa.ChunkedArray) -> np.ndarray:
+    """Sorted; a column that leads its table's key is so already."""
+    values = _values(column)
     if not len(values) or np.any(values[1:] < values[:-1]):
         return np.unique(values)
     return values[np.concatenate(([True], values[1:] != values[:-1]))]
@@ -93,7 +102,7 @@ def _ascending(chunk: pa.ChunkedArray) -> np.ndarray:
 
 def _beyond(values: np.ndarray, ordered: np.ndarray | None) -> np.ndarray:
     """Those of `values` that `ordered` does not hold."""
-    if ordered is None or not len(ordered):
+    if ordered is None or not len(ordered) or not len(values):
         return values
     places = np.searchsorted(ordered, values)
     places[places == len(ordered)] = 0

@@ -82,18 +82,10 @@ def in_key_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
         leading.append(column.to_numpy())
     if not leading:
         return table.take(pc.sort_indices(table, sort_keys=[(n, "ascending") for n in names]))
-    order = _stable_order(leading)
+    order = np.lexsort(leading[::-1])
     if len(leading) < len(names):
         _order_ties(table, names, leading, order)
-    return table if np.array_equal(order, np.arange(len(order))) else table.take(pa.array(order))
-
-
-def _stable_order(keys: list[np.ndarray]) -> np.ndarray:
-    """Indices that sort by `keys`, the first one leading; equal ones keep their order."""
-    order = np.argsort(keys[-1], kind="stable")
-    for values in reversed(keys[:-1]):
-        order = order[np.argsort(values[order], kind="stable")]
-    return order
+    return table if np.array_equal(order, np.arange(len(order))) else table.combine_chunks().take(pa.array(order))
 
 
 def _order_ties(table: pa.Table, names: list[str], leading: list[np.ndarray], order: np.ndarray) -> None:
@@ -186,11 +178,11 @@ def _write(table: pa.Table, form: Format, file: object) -> None:
         with pa.ipc.new_file(file, table.schema, options=options) as writer:
             writer.write_table(table)
         return
-    ids = [f.name for f in table.schema if pa.types.is_int64(f.type)]
-    names = [f.name for f in table.schema if not pa.types.is_int64(f.type)]
+    integers = [f.name for f in table.schema if pa.types.is_integer(f.type)]
+    others = [f.name for f in table.schema if not pa.types.is_integer(f.type)]
     pq.write_table(
-        table, file, compression="zstd", compression_level=1, use_dictionary=names,
-        column_encoding=dict.fromkeys(ids, "DELTA_BINARY_PACKED"), write_statistics=ids[:1], store_schema=False,
+        table, file, compression="zstd", compression_level=1, use_dictionary=others,
+        column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"), write_statistics=integers[:1], store_schema=False,
     )
 
 
@@ -199,12 +191,19 @@ def read_partition(objects: Path, part: Partition, columns: Sequence[str] | None
     path = object_path(objects, part)
     try:
         if part.format == "parquet":
-            table = pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+            table = pq.read_table(
+                path, columns=None if columns is None else list(columns), partitioning=None, use_threads=False
+            )
         else:
             with pa.memory_map(str(path)) as source:
-                table = pa.ipc.open_file(source).read_all()
+                options = pa.ipc.IpcReadOptions(use_threads=False)
+                reader = pa.ipc.open_file(source, options=options)
+                if columns is not None:  # what is not asked for is not decompressed
+                    options.included_fields = [reader.schema.names.index(c) for c in columns]
+                    reader = pa.ipc.open_file(source, options=options)
+                table = reader.read_all()
             table = table if columns is None else table.select(list(columns))
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise StoreError(f"object {path.name} cannot be read: {error}; rebuild to replace it") from error
     if table.num_rows != part.rows:
         raise StoreError(f"object {path.name} holds {table.num_rows} rows, not {part.rows}; rebuild to replace it")
