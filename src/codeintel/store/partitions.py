@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +59,7 @@ def is_bucketed(schema: pa.Schema) -> bool:
     return "path" in schema.names and "bucket" in schema.names
 
 
+@lru_cache(maxsize=1024)
 def schema_digest(schema: pa.Schema) -> str:
     """Digest of names, types and nullability, in order."""
     return digest([(f.name, str(f.type), f.nullable) for f in schema])

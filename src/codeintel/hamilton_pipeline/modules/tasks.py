@@ -28,7 +28,7 @@ from codeintel.store.partitions import Format, Partition, TableHandle, is_bucket
 
 HEAVY_ROWS = 150_000
 """Rows read above which a view leaves the driver: below, starting a process costs more than the query."""
-GROUP_ROWS = 100_000
+GROUP_ROWS = 40_000
 """Rows a worker should hold of a partitioned task's inputs at a time."""
 
 
@@ -114,7 +114,7 @@ def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, 
     parameters = filled(task.name, declared.extract, bench.parameters, taken=1)
     waiting: list[Job] = [
         ExtractJob(bench.store.objects, declared.extract, bench.input(task, source, group), parameters, declared.tables)
-        for group in _groups_by_rows(source, max(bench.jobs, source.rows // 40))
+        for group in _groups_by_rows(source, max(bench.jobs, source.rows // 120))
     ]
     bench.progress(task.name, 0, total)
     while waiting:
