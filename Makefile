@@ -28,8 +28,9 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/cold.py $(ARGS)
 
-docs: $(VENV)/.installed
+docs: $(VENV)/.test
 	$(BIN)/python -c 'from codeintel.settings import settings_markdown; print(end=settings_markdown())' > docs/settings.md
+	$(BIN)/python -m tests.docs.test_pages
 
 clean:
 	rm -rf $(VENV) .codeintel .pytest_cache .ruff_cache .hypothesis .import_linter_cache

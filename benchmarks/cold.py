@@ -67,16 +67,34 @@ def measured(name: str, jobs: int) -> dict[str, object]:
     store = Path(tempfile.mkdtemp(prefix="codeintel-cold-")) / "store"
     try:
         build_cpu, build_wall, report = timed(
-            [sys.executable, "-m", "codeintel", "build", str(root), "--store", str(store), "--jobs", str(jobs), "--json"]
+            [
+                sys.executable,
+                "-m",
+                "codeintel",
+                "build",
+                str(root),
+                "--store",
+                str(store),
+                "--jobs",
+                str(jobs),
+                "--json",
+            ]
         )
         result = json.loads(report)
         return {
-            "corpus": name, "files": result["files"]["total"], "failed": result["files"]["failed"],
-            "lines": sum(p.read_bytes().count(b"\n") for p in files), "walked_nodes": int(nodes),
-            "anchor_cpu_s": round(anchor_cpu, 2), "build_cpu_s": round(build_cpu, 2),
-            "ratio": round((build_cpu - START_UP) / anchor_cpu, 2), "plain_ratio": round(build_cpu / anchor_cpu, 2),
-            "anchor_wall_s": round(anchor_wall, 2), "build_wall_s": round(build_wall, 2),
-            "peak_mb": result["peak_rss_mb"], "store_mb": round(size_of(store) / 1e6, 1),
+            "corpus": name,
+            "files": result["files"]["total"],
+            "failed": result["files"]["failed"],
+            "lines": sum(p.read_bytes().count(b"\n") for p in files),
+            "walked_nodes": int(nodes),
+            "anchor_cpu_s": round(anchor_cpu, 2),
+            "build_cpu_s": round(build_cpu, 2),
+            "ratio": round((build_cpu - START_UP) / anchor_cpu, 2),
+            "plain_ratio": round(build_cpu / anchor_cpu, 2),
+            "anchor_wall_s": round(anchor_wall, 2),
+            "build_wall_s": round(build_wall, 2),
+            "peak_mb": result["peak_rss_mb"],
+            "store_mb": round(size_of(store) / 1e6, 1),
             "rows": {table: facts["rows"] for table, facts in result["tables"].items()},
         }
     finally:
@@ -91,7 +109,17 @@ def main() -> None:
     arguments.add_argument("--json", type=Path)
     given = arguments.parse_args()
     found = []
-    columns = ("corpus", "files", "lines", "anchor_cpu_s", "build_cpu_s", "ratio", "build_wall_s", "peak_mb", "store_mb")
+    columns = (
+        "corpus",
+        "files",
+        "lines",
+        "anchor_cpu_s",
+        "build_cpu_s",
+        "ratio",
+        "build_wall_s",
+        "peak_mb",
+        "store_mb",
+    )
     print("  ".join(f"{c:>13}" for c in columns), flush=True)
     for name in given.corpora.split(","):
         for _ in range(given.runs):

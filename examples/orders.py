@@ -1,6 +1,6 @@
 """Plan and run a pipeline that has nothing to do with code: five views and one analysis over three Parquet files.
 
-    python examples/orders.py FOLDER        # writes the Parquet files and the store below FOLDER, prints what came of it
+    python examples/orders.py FOLDER    # writes its files and the store below FOLDER and prints what came of it
 
 Nothing below declares what a view reads: its inputs, columns and order come from its own query plan.
 """
@@ -63,7 +63,12 @@ def write_files(folder: Path) -> None:
     customers = pa.table({"customer": [1, 2, 3, 4], "country": ["NO", "IS", "NO", "FO"]}, CUSTOMERS)
     products = pa.table({"product": [1, 2, 3], "price": [10.0, 2.5, 99.0], "weight": [0.1, 2.0, 7.5]}, PRODUCTS)
     orders = pa.table(
-        {"order_id": [1, 2, 3, 4, 5], "customer": [1, 2, 1, 3, 2], "product": [1, 2, 2, 1, 1], "pieces": [3, 10, 4, 1, 2]},
+        {
+            "order_id": [1, 2, 3, 4, 5],
+            "customer": [1, 2, 1, 3, 2],
+            "product": [1, 2, 2, 1, 1],
+            "pieces": [3, 10, 4, 1, 2],
+        },
         ORDERS,
     )
     for name, table in {"customers": customers, "products": products, "orders": orders}.items():

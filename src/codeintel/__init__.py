@@ -15,9 +15,25 @@ if TYPE_CHECKING:
     from codeintel.settings import Settings
 
 __all__ = [
-    "BuildResult", "CodeintelError", "Contract", "ExecutionPlan", "Extractor", "Pipeline", "Reference", "Settings",
-    "Snapshot", "Source", "Table", "Task", "analysis", "build", "build_pipeline", "compile_execution_plan",
-    "compile_plan", "infer_tasks", "open",
+    "BuildResult",
+    "CodeintelError",
+    "Contract",
+    "ExecutionPlan",
+    "Extractor",
+    "Pipeline",
+    "Reference",
+    "Settings",
+    "Snapshot",
+    "Source",
+    "Table",
+    "Task",
+    "analysis",
+    "build",
+    "build_pipeline",
+    "compile_execution_plan",
+    "compile_plan",
+    "infer_tasks",
+    "open",
 ]
 
 _HOMES = {

@@ -25,15 +25,15 @@ from codeintel.extract.repo_scan import check_repository
 from codeintel.fingerprint import digest_bytes
 from codeintel.hamilton_pipeline.driver_factory import build_driver
 from codeintel.hamilton_pipeline.modules.tasks import Bench
-from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, plan_pipeline
 from codeintel.hamilton_pipeline.partition_jobs import peak_resident_bytes
-from codeintel.hamilton_pipeline.plan_executor import ExecutionOutcome, NodeEvent
+from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, plan_pipeline
 from codeintel.hamilton_pipeline.workers import process_workers
 from codeintel.obs.diagnostics import read_artifacts, write_artifacts
+from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json, plan_to_json
 from codeintel.relspec.pipeline import Pipeline
 from codeintel.relspec.rustworkx_schedule import learn_weights
-from codeintel.settings import Settings
+from codeintel.settings import Settings, load_settings
 from codeintel.store.delta import commit_table, open_table
 from codeintel.store.directory import Store, ensure_store, open_store, write_atomically
 from codeintel.store.partitions import TableHandle, read_buckets
@@ -90,7 +90,9 @@ class Watch:
     planned: Callable[[ExecutionPlan], None] = field(default=lambda _plan: None)
 
 
-def build(path: str | Path, *, settings: Settings | None = None, watch: Watch | None = None, **changes: Any) -> BuildResult:
+def build(
+    path: str | Path, *, settings: Settings | None = None, watch: Watch | None = None, **changes: Any
+) -> BuildResult:
     """Build the graph of the repository at `path`; `changes` are settings by name.
 
     Raises UsageError for a path that is no repository of Python, PlanError for what cannot be planned, StoreError for a
@@ -124,10 +126,8 @@ def plan_of_run(store: Path, run: str | None = None) -> ExecutionPlan:
 def _repository(path: str | Path, settings: Settings | None, changes: Mapping[str, Any]) -> tuple[Path, Settings]:
     repository = Path(path).resolve()
     check_repository(repository)
-    settings = settings or Settings(store=repository / ".codeintel")
-    unknown = sorted(changes.keys() - set(Settings.__dataclass_fields__))
-    if unknown:
-        raise UsageError(f"{unknown[0]!r} is not a setting; {nearest(unknown[0], Settings.__dataclass_fields__)}")
+    if settings is None:
+        return repository, load_settings(changes, {}, {}, repository=repository)
     return repository, replace(settings, **changes)
 
 
@@ -178,8 +178,11 @@ def build_pipeline(
             with process_workers(settings.jobs) as workers:
                 bench = Bench(place, pipeline, planned, given, workers, settings.jobs, watch.progress)
                 driver = build_driver(
-                    plan, bench, on_unknown=settings.on_unknown_task, observe=watch.event,
-                    on_interrupt=lambda: workers.close(at_once=True),
+                    plan,
+                    bench,
+                    on_unknown=settings.on_unknown_task,
+                    observe=watch.event,
+                    on_interrupt=lambda _outcome: workers.close(at_once=True),
                 )
                 executor: Any = driver.graph_executor  # ours, behind Hamilton's abstract class
                 handles: dict[str, Any] = {}
@@ -196,12 +199,20 @@ def build_pipeline(
                 status = "failed"
             tables = _publish(place, plan, planned, found) if status == "ok" else {}
             manifest = Manifest(
-                run_id=run_id, status=status, started=started.isoformat(timespec="seconds"), pipeline=pipeline.name,
-                repository=str(given.get("repository", "")), plan_signature=plan.signature,
-                reduced_plan_signature=plan.reduced_signature, tasks=_task_runs(plan, outcome), files=files,
-                tables=tables, handles={n: StoredHandle.of(h) for n, h in sorted(found.items())},
+                run_id=run_id,
+                status=status,
+                started=started.isoformat(timespec="seconds"),
+                pipeline=pipeline.name,
+                repository=str(given.get("repository", "")),
+                plan_signature=plan.signature,
+                reduced_plan_signature=plan.reduced_signature,
+                tasks=_task_runs(plan, outcome),
+                files=files,
+                tables=tables,
+                handles={n: StoredHandle.of(h) for n, h in sorted(found.items())},
                 schemas={n: planned.tables[n].schema.serialize().to_pybytes().hex() for n in sorted(found)},
-                wall_s=perf_counter() - clock, cpu_s=_cpu_seconds() - cpu_before,
+                wall_s=perf_counter() - clock,
+                cpu_s=_cpu_seconds() - cpu_before,
                 peak_rss_mb=(peak_resident_bytes() + sum(workers.peaks.values())) / 1e6,
                 errors={n: _one_line(e) for n, e in outcome.failed.items()},
             )
@@ -220,7 +231,10 @@ def build_pipeline(
 
 
 def _planned(
-    pipeline: Pipeline, settings: Settings, parameters: Mapping[str, Any], origins: Mapping[str, str] | None,
+    pipeline: Pipeline,
+    settings: Settings,
+    parameters: Mapping[str, Any],
+    origins: Mapping[str, str] | None,
     store: Path | None,
 ) -> tuple[PlannedPipeline, ExecutionPlan]:
     exists = store is not None and (store / "store.json").exists()
@@ -283,13 +297,25 @@ def _result(manifest: Manifest, root: Path) -> BuildResult:
     counts = {name: outcomes.count(name) for name in ("ran", "reused", "failed")}
     skipped = {n: r.reason for n, r in manifest.tasks.items() if r.outcome not in ("ran", "reused", "failed")}
     return BuildResult(
-        manifest.run_id, manifest.status, manifest.plan_signature, manifest.reduced_plan_signature,
-        {"planned": len(outcomes), "ran": counts["ran"], "reused": counts["reused"], "skipped": len(skipped),
-         "failed": counts["failed"]},
+        manifest.run_id,
+        manifest.status,
+        manifest.plan_signature,
+        manifest.reduced_plan_signature,
+        {
+            "planned": len(outcomes),
+            "ran": counts["ran"],
+            "reused": counts["reused"],
+            "skipped": len(skipped),
+            "failed": counts["failed"],
+        },
         manifest.files,
         {n: {"rows": t.rows, "version": t.version, "path": str(root / t.path)} for n, t in manifest.tables.items()},
-        round(manifest.wall_s, 3), round(manifest.cpu_s, 3), round(manifest.peak_rss_mb, 1), str(root),
-        manifest.errors, skipped,
+        round(manifest.wall_s, 3),
+        round(manifest.cpu_s, 3),
+        round(manifest.peak_rss_mb, 1),
+        str(root),
+        manifest.errors,
+        skipped,
     )
 
 
@@ -334,7 +360,8 @@ class Snapshot:
         if where is None:
             return read_buckets(self.store.objects, self._handle(name), schema, columns=wanted).select(wanted)
         chosen = ", ".join(f'"{column}"' for column in wanted)
-        return self.sql(f'SELECT {chosen} FROM "{name}" WHERE {where}').to_arrow_table()
+        query = f'SELECT {chosen} FROM "{name}" WHERE {where}'  # noqa: S608 - run read-only, on the caller's own tables
+        return self.sql(query).to_arrow_table()
 
     def sql(self, query: str, *, artifacts: bool = False) -> Any:  # a datafusion.DataFrame, whose import is not cheap
         """A read-only query over the tables of the run, and over its artifacts if asked."""
@@ -374,5 +401,3 @@ class Snapshot:
 
     def _handle(self, name: str) -> TableHandle:
         return self.manifest.handles[name].handle(name)
-
-

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="codeintel",
     help="A code property graph of a Python repository as Delta tables, kept exactly right as the code changes.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
 )
 out, err = Console(), Console(stderr=True)
 SHOWN_ROWS = 200
@@ -42,7 +45,7 @@ SHOWN_ROWS = 200
 
 @app.callback(invoke_without_command=True)
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,  # noqa: FBT002
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if version:
         sys.stdout.write(f"codeintel {metadata.version('codeintel')}\n")
@@ -91,7 +94,9 @@ def build(
     jobs: Annotated[int | None, typer.Option(help="Worker processes; all usable CPUs by default.")] = None,
     executor: Annotated[str | None, typer.Option(help="Where tasks run: `local`, `hamilton` or `ray`.")] = None,
     memory_limit: Annotated[int | None, typer.Option(help="Megabytes the build should stay below.")] = None,
-    strict: Annotated[bool | None, typer.Option("--strict", help="Extraction errors and warnings fail the build.")] = None,
+    strict: Annotated[
+        bool | None, typer.Option("--strict", help="Extraction errors and warnings fail the build.")
+    ] = None,
     wait: Annotated[float | None, typer.Option(help="Seconds to wait for a store that another build holds.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,20 +104,37 @@ def build(
 
     The tables are Delta tables below [bold].codeintel/tables[/bold]; ask them with [bold]codeintel sql[/bold].
 
-    Exit codes: 0 done; 1 a task failed or a contract was broken; 2 wrong use; 3 store busy or unreadable; 130 interrupted.
+    Exit codes: 0 done; 1 a task failed or a contract was broken; 2 wrong use; 3 store busy or unreadable;
+    130 interrupted.
     """
     from codeintel.api import BuildInterruptedError, Watch, build  # noqa: PLC0415 - `--help` must not wait for engines
 
-    settings = _settings(path, {
-        "store": store, "targets": targets, "views": views, "analyses": analyses, "include": include,
-        "exclude": exclude, "jobs": jobs, "executor": executor, "memory_limit": memory_limit, "strict": strict,
-        "wait": wait,
-    })
+    settings = _settings(
+        path,
+        {
+            "store": store,
+            "targets": targets,
+            "views": views,
+            "analyses": analyses,
+            "include": include,
+            "exclude": exclude,
+            "jobs": jobs,
+            "executor": executor,
+            "memory_limit": memory_limit,
+            "strict": strict,
+            "wait": wait,
+        },
+    )
     try:
         if err.is_terminal and not as_json:
             with Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-                TimeElapsedColumn(), console=err, transient=True,
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+                console=err,
+                transient=True,
             ) as progress:
                 result = build(path, settings=settings, watch=_watch(progress))
         else:
@@ -161,7 +183,9 @@ def _tell(result: BuildResult, as_json: bool) -> None:
         f"{result.status}: {files['total']:,} files, {files['failed']:,} failed; {tasks['ran']} of {tasks['planned']} "
         f"tasks ran, {tasks['failed']} failed, {tasks['skipped']} skipped; {result.wall_s:.1f} s, "
         f"{result.cpu_s:.1f} CPU s, {result.peak_rss_mb:,.0f} MB",
-        markup=False, highlight=False, soft_wrap=True,
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
     )
     for name, message in sorted(result.errors.items()):
         err.print(f"failed {name}: {message}", markup=False, highlight=False, soft_wrap=True)
@@ -194,10 +218,19 @@ def plan(
     from codeintel import api  # noqa: PLC0415 - as above
     from codeintel.relspec import plan_diff, plan_page, plan_rendering  # noqa: PLC0415 - as above
 
-    settings = _settings(path, {"store": store, "targets": targets, "views": views, "analyses": analyses,
-                                "include": include, "exclude": exclude})
+    settings = _settings(
+        path,
+        {
+            "store": store,
+            "targets": targets,
+            "views": views,
+            "analyses": analyses,
+            "include": include,
+            "exclude": exclude,
+        },
+    )
     compiled = api.compile_plan(path, settings=settings)
-    actions = {name: ("run", "nothing is reused yet") for name in compiled.tasks}
+    actions = dict.fromkeys(compiled.tasks, ("run", "nothing is reused yet"))
     if html is not None:
         html.write_text(plan_page.plan_page(compiled, f"Plan of {path.resolve().name}", actions), "utf-8")
         err.print(f"wrote {html}", markup=False, highlight=False)
@@ -217,16 +250,20 @@ def plan(
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT over the tables of the current run, or `-` to read it from stdin.")],
+    query: Annotated[
+        str, typer.Argument(help="A SELECT over the tables of the current run, or `-` to read it from stdin.")
+    ],
     store: Store = None,
     run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
-    artifacts: Annotated[bool, typer.Option("--artifacts", help="Also the run's artifacts: plan_tasks, task_runs, …")] = False,
+    artifacts: Annotated[
+        bool, typer.Option("--artifacts", help="Also the run's artifacts: plan_tasks, task_runs, …")
+    ] = False,
     form: Annotated[Format, typer.Option("--format", help="How rows are written to stdout.")] = Format.table,
     as_json: AsJson = False,
 ) -> None:
     """Ask the graph in read-only SQL.
 
-    Example: [bold]codeintel sql "SELECT kind, count(*) AS n FROM cpg_nodes GROUP BY kind ORDER BY n DESC LIMIT 5"[/bold]
+    Example: [bold]codeintel sql "SELECT kind, count(*) AS n FROM cpg_nodes GROUP BY 1 ORDER BY 2 DESC LIMIT 5"[/bold]
     """
     import codeintel.api  # noqa: PLC0415 - as above
 
@@ -249,9 +286,14 @@ def runs(store: Store = None, as_json: AsJson = False) -> None:
     listed = [read_run(place, run_id) for run_id in run_ids(place)]
     rows = [
         {
-            "run_id": run.run_id, "current": current is not None and run.run_id == current.run_id,
-            "status": run.status, "started": run.started, "plan_signature": run.plan_signature,
-            "files": run.files["total"], "wall_s": round(run.wall_s, 3), "cpu_s": round(run.cpu_s, 3),
+            "run_id": run.run_id,
+            "current": current is not None and run.run_id == current.run_id,
+            "status": run.status,
+            "started": run.started,
+            "plan_signature": run.plan_signature,
+            "files": run.files["total"],
+            "wall_s": round(run.wall_s, 3),
+            "cpu_s": round(run.cpu_s, 3),
         }
         for run in listed
     ]
@@ -260,8 +302,18 @@ def runs(store: Store = None, as_json: AsJson = False) -> None:
         return
     _rows(
         ("run", "", "status", "started", "files", "wall s", "plan"),
-        [(r["run_id"], "*" if r["current"] else "", r["status"], r["started"], f"{r['files']:,}", f"{r['wall_s']:.1f}",
-          str(r["plan_signature"])[:12]) for r in rows],
+        [
+            (
+                r["run_id"],
+                "*" if r["current"] else "",
+                r["status"],
+                r["started"],
+                f"{r['files']:,}",
+                f"{r['wall_s']:.1f}",
+                str(r["plan_signature"])[:12],
+            )
+            for r in rows
+        ],
     )
 
 

@@ -1,4 +1,4 @@
-"""The one family of errors. Each names the thing, the place and what would have been right; its parts stay attributes."""
+"""The one family of errors. Each names the thing, the place and what would have been right."""
 
 from __future__ import annotations
 

@@ -70,8 +70,11 @@ def code_digest(function: Callable[..., object]) -> str:
     captured = [code_digest(cell) if inspect.isfunction(cell) else digest(cell) for cell in cells]
     modules = sorted(_reachable(function.__module__))
     return digest(
-        function.__module__, function.__qualname__, [repr(d) for d in getattr(function, "__defaults__", None) or ()],
-        captured, [(module, _module_digest(module)) for module in modules],
+        function.__module__,
+        function.__qualname__,
+        [repr(d) for d in getattr(function, "__defaults__", None) or ()],
+        captured,
+        [(module, _module_digest(module)) for module in modules],
     )
 
 
@@ -114,8 +117,11 @@ def _imported_names(tree: ast.Module, module: str) -> Iterator[str]:
             candidates = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             package = module if _is_package(module) else module.rpartition(".")[0]
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package) if node.level else (
-                node.module or "")
+            base = (
+                importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+                if node.level
+                else (node.module or "")
+            )
             candidates = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue

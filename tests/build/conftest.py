@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ class Cart:
     def name(self, value):
         self.owner = value
 ''',
-    "shop/prices.py": '''\
+    "shop/prices.py": """\
 PRICES = {"tea": 3.5}
 
 
@@ -49,7 +49,7 @@ def price_of(good, default=None):
 
 def price_of(good):
     return PRICES.get(good, 0)
-''',
+""",
     "tools/run.py": "import shop\nprint(shop.Cart('ada', 'tea').total())\n",
     "tools/shop.py": "x = 1\n",
     "broken.py": "def f(:\n    pass\n",
@@ -80,5 +80,5 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def snapshot(shop: Path) -> Iterator[codeintel.Snapshot]:
-    yield codeintel.open(shop / ".codeintel")
+def snapshot(shop: Path) -> codeintel.Snapshot:
+    return codeintel.open(shop / ".codeintel")

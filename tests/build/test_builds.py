@@ -20,9 +20,8 @@ PUBLIC = ("cpg_edges", "cpg_nodes", "cpg_props", "extract_errors", "files")
 
 def test_a_second_store_two_jobs_and_another_hash_seed_give_the_same_versions(shop: Path, tmp_path: Path) -> None:
     first = codeintel.open(shop / ".codeintel").manifest
-    script = f"import codeintel; codeintel.build({str(shop)!r}, store=__import__('pathlib').Path({str(tmp_path / 's')!r}), jobs=2)"
-    guarded = f"if __name__ == '__main__':\n    {script}\n"
-    (tmp_path / "build.py").write_text(guarded)
+    script = f"import codeintel\ncodeintel.build({str(shop)!r}, store={str(tmp_path / 's')!r}, jobs=2)\n"
+    (tmp_path / "build.py").write_text(script)
     subprocess.run([sys.executable, tmp_path / "build.py"], check=True, env={"PYTHONHASHSEED": "7"})
     second = codeintel.open(tmp_path / "s").manifest
     assert second.plan_signature == first.plan_signature
@@ -51,11 +50,15 @@ def test_an_edit_in_one_function_and_a_new_import_move_no_id_of_another_owner(ma
 
     def ids() -> dict[int, tuple[str, str | None]]:
         codeintel.build(root, jobs=1)
-        found = codeintel.open(root / ".codeintel").sql("""
+        found = (
+            codeintel.open(root / ".codeintel")
+            .sql("""
             SELECT n.node_id, coalesce(o.qualname, n.qualname) AS owner, n.kind FROM cpg_nodes AS n
             LEFT JOIN cpg_nodes AS o ON o.node_id = n.owner_id
             WHERE n.path = 'a.py'
-        """).to_arrow_table()
+        """)
+            .to_arrow_table()
+        )
         return {r["node_id"]: (r["owner"], r["kind"]) for r in found.to_pylist()}
 
     before = ids()
@@ -72,7 +75,7 @@ def test_an_edit_in_one_function_and_a_new_import_move_no_id_of_another_owner(ma
     [({}, "does not exist"), ({"readme.txt": "hello"}, "no Python")],
 )
 def test_a_path_that_holds_no_python_is_wrong_use_and_nothing_is_written(
-    tmp_path: Path, make_repository: Make, files: dict[str, str], message: str
+    make_repository: Make, files: dict[str, str], message: str
 ) -> None:
     root = make_repository(files)
     with pytest.raises(UsageError, match=message):
@@ -88,7 +91,9 @@ def test_a_store_that_is_not_ours_newer_or_of_other_settings_is_refused(make_rep
         (store / "store.json").write_text(content)
         with pytest.raises(StoreError, match="not a codeintel store"):
             codeintel.build(root, store=store)
-    (store / "store.json").write_text('{"format": "codeintel", "format_version": 99, "bucket_count": 64, "namespace": ""}')
+    (store / "store.json").write_text(
+        '{"format": "codeintel", "format_version": 99, "bucket_count": 64, "namespace": ""}'
+    )
     with pytest.raises(StoreError, match="newer"):
         codeintel.build(root, store=store)
     codeintel.build(root, jobs=1)
@@ -177,7 +182,9 @@ def test_bad_sql_in_a_view_is_told_with_its_file(make_repository: Make, tmp_path
     assert not (root / ".codeintel").exists()
 
 
-def test_a_failing_view_skips_its_readers_and_leaves_the_last_run_current(make_repository: Make, tmp_path: Path) -> None:
+def test_a_failing_view_skips_its_readers_and_leaves_the_last_run_current(
+    make_repository: Make, tmp_path: Path
+) -> None:
     root = make_repository({"a.py": "x = 1\n"})
     first = codeintel.build(root, jobs=1)
     views = tmp_path / "views"
@@ -209,6 +216,9 @@ def test_the_example_pipeline_gives_what_its_arithmetic_says(tmp_path: Path) -> 
     result = codeintel.build_pipeline(orders.orders_pipeline(tmp_path), tmp_path / "store")
     assert result.status == "ok"
     snapshot = codeintel.open(tmp_path / "store")
-    assert snapshot.table("country_totals").to_pylist() == [{"country": "IS", "total": 45.0}, {"country": "NO", "total": 50.0}]
+    assert snapshot.table("country_totals").to_pylist() == [
+        {"country": "IS", "total": 45.0},
+        {"country": "NO", "total": 50.0},
+    ]
     assert [r["customer"] for r in snapshot.table("best_customers").to_pylist()] == [1, 2]
     assert isinstance(snapshot.table("never_ordered"), pa.Table)

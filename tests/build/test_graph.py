@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from codeintel.errors import PlanError, StoreError, UsageError
 FIVE = ("expr_context", "operator", "unaryop", "boolop", "cmpop")
 
 
-def rows(snapshot: codeintel.Snapshot, query: str) -> list[tuple[object, ...]]:
+def rows(snapshot: codeintel.Snapshot, query: str) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in snapshot.sql(query).to_arrow_table().to_pylist()]
 
 
@@ -51,16 +52,22 @@ def test_the_text_of_a_node_is_exactly_its_bytes(snapshot: codeintel.Snapshot) -
 
 
 def test_a_name_leads_to_its_binding_and_that_to_what_binds_it(snapshot: codeintel.Snapshot) -> None:
-    found = rows(snapshot, """
+    found = rows(
+        snapshot,
+        """
         SELECT DISTINCT n.name, definition.kind, definition.line
         FROM cpg_nodes AS n
         JOIN cpg_edges AS ref ON ref.src = n.node_id AND ref.kind = 'REF'
         JOIN cpg_edges AS binds ON binds.dst = ref.dst AND binds.kind = 'BINDS'
         JOIN cpg_nodes AS definition ON definition.node_id = binds.src
         WHERE n.path = 'shop/prices.py' ORDER BY 1, 3
-    """)
+    """,
+    )
     assert found == [
-        ("PRICES", "Name", 1), ("default", "arg", 4), ("good", "arg", 4), ("good", "arg", 10),
+        ("PRICES", "Name", 1),
+        ("default", "arg", 4),
+        ("good", "arg", 4),
+        ("good", "arg", 10),
     ]
 
 
@@ -73,11 +80,14 @@ def test_builtins_and_outside_modules_are_external_nodes(snapshot: codeintel.Sna
 
 
 def test_imports_lead_to_modules_of_the_repository_and_to_external_ones(snapshot: codeintel.Snapshot) -> None:
-    found = rows(snapshot, """
+    found = rows(
+        snapshot,
+        """
         SELECT e.path, target.kind, target.qualname, e.label
         FROM cpg_edges AS e JOIN cpg_nodes AS target ON target.node_id = e.dst
         WHERE e.kind = 'IMPORTS' ORDER BY 1, 3
-    """)
+    """,
+    )
     assert found == [
         ("shop/__init__.py", "Module", "shop.cart", "Cart"),
         ("shop/cart.py", "External", "math", ""),
@@ -88,35 +98,47 @@ def test_imports_lead_to_modules_of_the_repository_and_to_external_ones(snapshot
 
 
 def test_calls_have_arguments_and_receivers(snapshot: codeintel.Snapshot) -> None:
-    found = rows(snapshot, """
+    found = rows(
+        snapshot,
+        """
         SELECT e.kind AS edge, e.ordinal, n.kind, n.name
         FROM cpg_edges AS e JOIN cpg_nodes AS n ON n.node_id = e.dst
         WHERE e.path = 'shop/prices.py' AND e.kind IN ('ARGUMENT', 'RECEIVER') ORDER BY 1, 2
-    """)
+    """,
+    )
     assert found == [
-        ("ARGUMENT", 0, "Name", "good"), ("ARGUMENT", 1, "Constant", None), ("RECEIVER", 0, "Name", "PRICES"),
+        ("ARGUMENT", 0, "Name", "good"),
+        ("ARGUMENT", 1, "Constant", None),
+        ("RECEIVER", 0, "Name", "PRICES"),
     ]
 
 
 def test_the_same_name_defined_twice_has_two_nodes(snapshot: codeintel.Snapshot) -> None:
-    found = rows(snapshot, """
+    found = rows(
+        snapshot,
+        """
         SELECT qualname, count(DISTINCT node_id) FROM cpg_nodes
         WHERE kind = 'FunctionDef' AND qualname IN ('shop.prices.price_of', 'shop.cart.Cart.name') GROUP BY 1 ORDER BY 1
-    """)
+    """,
+    )
     assert found == [("shop.cart.Cart.name", 2), ("shop.prices.price_of", 2)]
 
 
 def test_every_node_is_labelled_and_operators_are_columns(snapshot: codeintel.Snapshot) -> None:
-    assert rows(snapshot, "SELECT DISTINCT name, label FROM cpg_nodes WHERE kind IN ('BinOp', 'Compare') ORDER BY 1") == [
-        ("<operator>.addition", "CALL"), ("<operator>.in", "CALL"), ("<operator>.multiplication", "CALL"),
+    assert rows(
+        snapshot, "SELECT DISTINCT name, label FROM cpg_nodes WHERE kind IN ('BinOp', 'Compare') ORDER BY 1"
+    ) == [
+        ("<operator>.addition", "CALL"),
+        ("<operator>.in", "CALL"),
+        ("<operator>.multiplication", "CALL"),
     ]
     assert rows(snapshot, "SELECT count(*) FROM cpg_nodes WHERE label = 'UNKNOWN' AND kind = 'Call'") == [(0,)]
 
 
 def test_facts_that_are_not_public_can_be_asked_too(snapshot: codeintel.Snapshot) -> None:
-    assert rows(snapshot, "SELECT name, is_parameter FROM symbols WHERE path = 'shop/prices.py' AND name = 'default'") == [
-        ("default", True)
-    ]
+    assert rows(
+        snapshot, "SELECT name, is_parameter FROM symbols WHERE path = 'shop/prices.py' AND name = 'default'"
+    ) == [("default", True)]
     assert snapshot.table("exports", ["name", "is_complete"]).to_pylist() == [{"name": "Cart", "is_complete": True}]
 
 
@@ -134,7 +156,12 @@ def test_sql_is_read_only_and_its_errors_name_the_nearest(snapshot: codeintel.Sn
         snapshot.sql("SELECT * FROM cpg_node")
     with pytest.raises(PlanError, match="path"):
         snapshot.sql("SELECT pth FROM files")
-    for statement in ("CREATE TABLE t AS SELECT 1", "DROP TABLE files", "COPY (SELECT 1) TO '/tmp/stolen.csv'", "SET x = 1"):
+    for statement in (
+        "CREATE TABLE t AS SELECT 1",
+        "DROP TABLE files",
+        "COPY (SELECT 1) TO '/tmp/stolen.csv'",
+        "SET x = 1",
+    ):
         with pytest.raises(PlanError):
             snapshot.sql(statement)
 

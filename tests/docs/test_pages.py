@@ -1,10 +1,14 @@
-"""Pages whose Python blocks are followed by what they print do print that."""
+"""Pages whose Python blocks are followed by what they print do print that.
+
+`python -m tests.docs.test_pages` (part of `make docs`) writes the pages anew with what their blocks print now.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +19,27 @@ BLOCKS = re.compile(r"```python\n(.*?)```(?:\n```text\n(.*?)```)?", re.DOTALL)
 PAGES = ("docs/reading.md",)
 
 
-def printed(page: Path, store: Path) -> list[tuple[str, str]]:
-    """(expected, printed) of each block that says what it prints, run in order in one namespace."""
+def rewritten(page: Path, store: Path) -> str:
+    """The page with each shown output replaced by what its block prints, run in order in one namespace."""
     names: dict[str, Any] = {"store": store}
-    found = []
-    for code, expected in BLOCKS.findall(page.read_text("utf-8")):
+
+    def run(block: re.Match[str]) -> str:
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            exec(compile(code, str(page), "exec"), names)
-        if expected:
-            found.append((expected, "".join(f"{line.rstrip()}\n" for line in said.getvalue().rstrip().splitlines())))
-    return found
+            exec(compile(block[1], str(page), "exec"), names)
+        lines = "".join(f"{line.rstrip()}\n" for line in said.getvalue().rstrip().splitlines())
+        return block[0] if block[2] is None else f"```python\n{block[1]}```\n```text\n{lines}```"
+
+    return BLOCKS.sub(run, page.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_prints_what_it_shows(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    blocks = printed(ROOT / page, tmp_path / "store")
-    assert blocks
-    assert [said for _, said in blocks] == [expected for expected, _ in blocks]
+    assert rewritten(ROOT / page, tmp_path / "store") == (ROOT / page).read_text("utf-8")
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        with tempfile.TemporaryDirectory() as folder:
+            (ROOT / name).write_text(rewritten(ROOT / name, Path(folder) / "store"), "utf-8")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from codeintel.errors import StoreError
 from codeintel.store.partitions import (
+    Format,
     TableHandle,
     data_version,
     in_key_order,
@@ -24,12 +25,14 @@ from codeintel.store.partitions import (
 
 SCHEMA = pa.schema({"id": pa.int64(), "name": pa.string(), "flag": pa.bool_(), "share": pa.float32()})
 ROWS = st.lists(
-    st.fixed_dictionaries({
-        "id": st.integers(-(2**63), 2**63 - 1),
-        "name": st.none() | st.text(max_size=6).filter(lambda s: s.isprintable()),
-        "flag": st.none() | st.booleans(),
-        "share": st.none() | st.floats(0, 1, width=32),
-    }),
+    st.fixed_dictionaries(
+        {
+            "id": st.integers(-(2**63), 2**63 - 1),
+            "name": st.none() | st.text(max_size=6).filter(lambda s: s.isprintable()),
+            "flag": st.none() | st.booleans(),
+            "share": st.none() | st.floats(0, 1, width=32),
+        }
+    ),
     max_size=20,
     unique_by=lambda row: row["id"],
 )
@@ -61,8 +64,14 @@ def test_data_version_changes_with_any_value(rows: list, data: st.DataObject) ->
 
 def test_null_and_empty_text_and_types_have_different_versions() -> None:
     columns = [
-        pa.array(["", "a"]), pa.array([None, "a"], pa.string()), pa.array(["a", ""]), pa.array([0, 1]),
-        pa.array([0, 1], pa.int32()), pa.array([None, 1]), pa.array([False, True]), pa.array([0.0, 1.0]),
+        pa.array(["", "a"]),
+        pa.array([None, "a"], pa.string()),
+        pa.array(["a", ""]),
+        pa.array([0, 1]),
+        pa.array([0, 1], pa.int32()),
+        pa.array([None, 1]),
+        pa.array([False, True]),
+        pa.array([0.0, 1.0]),
     ]
     versions = [data_version(pa.table({"c": column})) for column in columns]
     versions.append(data_version(pa.table({"d": columns[0]})))
@@ -77,8 +86,10 @@ def test_key_order_with_ties_equals_sorting_by_the_whole_key(rows: list) -> None
 
 
 @pytest.mark.parametrize("form", ["arrow", "parquet"])
-def test_a_partition_reads_back_as_written_and_has_one_version_in_both_formats(tmp_path: Path, form: str) -> None:
-    rows = table([{"id": 1, "name": "a", "flag": None, "share": 0.5}, {"id": 2, "name": None, "flag": True, "share": None}])
+def test_a_partition_reads_back_as_written_and_has_one_version_in_both_formats(tmp_path: Path, form: Format) -> None:
+    rows = table(
+        [{"id": 1, "name": "a", "flag": None, "share": 0.5}, {"id": 2, "name": None, "flag": True, "share": None}]
+    )
     part = write_partition(tmp_path, rows, form)
     assert read_partition(tmp_path, part).cast(SCHEMA) == rows
     assert read_partition(tmp_path, part, ["name"]).column_names == ["name"]
@@ -101,8 +112,14 @@ def test_a_missing_short_or_foreign_object_is_a_store_error(tmp_path: Path) -> N
 def test_buckets_are_split_and_read_back_with_their_number(tmp_path: Path) -> None:
     schema = pa.schema({"path": pa.string(), "n": pa.int64(), "bucket": pa.int32()})
     rows = pa.table({"path": ["b", "a", "c"], "n": [1, 2, 3], "bucket": pa.array([7, 2, 7], pa.int32())}, schema=schema)
-    parts = {b: write_partition(tmp_path, t, "arrow") for b, t in split_by_bucket(in_key_order(rows, ["bucket", "path"]))}
+    parts = {
+        b: write_partition(tmp_path, t, "arrow") for b, t in split_by_bucket(in_key_order(rows, ["bucket", "path"]))
+    }
     handle = TableHandle("t", "", parts)
-    assert read_buckets(tmp_path, handle, schema).to_pydict() == {"path": ["a", "b", "c"], "n": [2, 1, 3], "bucket": [2, 7, 7]}
+    assert read_buckets(tmp_path, handle, schema).to_pydict() == {
+        "path": ["a", "b", "c"],
+        "n": [2, 1, 3],
+        "bucket": [2, 7, 7],
+    }
     assert read_buckets(tmp_path, handle, schema, columns=["bucket"], buckets=[7]).to_pydict() == {"bucket": [7, 7]}
     assert read_buckets(tmp_path, handle, schema, buckets=[1]).num_rows == 0

@@ -11,22 +11,42 @@ import pyarrow as pa
 from codeintel.relspec.pipeline import Table
 
 NODE_KINDS = Table(
-    pa.schema([
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("label", pa.string(), nullable=False),
-        pa.field("operator", pa.string()),
-        pa.field("contained", pa.bool_(), nullable=False),
-    ]),
+    pa.schema(
+        [
+            pa.field("kind", pa.string(), nullable=False),
+            pa.field("label", pa.string(), nullable=False),
+            pa.field("operator", pa.string()),
+            pa.field("contained", pa.bool_(), nullable=False),
+        ]
+    ),
     key=("kind",),
 )
 
 _OPERATORS = {
-    "Assign": "assignment", "AnnAssign": "assignment", "AugAssign": None, "NamedExpr": "assignment",
-    "BinOp": None, "UnaryOp": None, "BoolOp": None, "Compare": None, "IfExp": "conditional",
-    "Subscript": "indexAccess", "Slice": "slice", "List": "listLiteral", "Tuple": "tupleLiteral",
-    "Dict": "dictLiteral", "Set": "setLiteral", "JoinedStr": "formatString", "FormattedValue": "formattedValue",
-    "TemplateStr": "templateString", "Interpolation": "formattedValue", "Await": "await", "Yield": "yield",
-    "YieldFrom": "yieldFrom", "Starred": "starredUnpack", "Delete": "delete",
+    "Assign": "assignment",
+    "AnnAssign": "assignment",
+    "AugAssign": None,
+    "NamedExpr": "assignment",
+    "BinOp": None,
+    "UnaryOp": None,
+    "BoolOp": None,
+    "Compare": None,
+    "IfExp": "conditional",
+    "Subscript": "indexAccess",
+    "Slice": "slice",
+    "List": "listLiteral",
+    "Tuple": "tupleLiteral",
+    "Dict": "dictLiteral",
+    "Set": "setLiteral",
+    "JoinedStr": "formatString",
+    "FormattedValue": "formattedValue",
+    "TemplateStr": "templateString",
+    "Interpolation": "formattedValue",
+    "Await": "await",
+    "Yield": "yield",
+    "YieldFrom": "yieldFrom",
+    "Starred": "starredUnpack",
+    "Delete": "delete",
 }
 
 _LABELS = {
@@ -41,8 +61,20 @@ _LABELS = {
     "LITERAL": ("Constant",),
     "RETURN": ("Return",),
     "CONTROL_STRUCTURE": (
-        "If", "For", "AsyncFor", "While", "Try", "TryStar", "ExceptHandler", "With", "AsyncWith", "Match", "Break",
-        "Continue", "Raise", "Assert",
+        "If",
+        "For",
+        "AsyncFor",
+        "While",
+        "Try",
+        "TryStar",
+        "ExceptHandler",
+        "With",
+        "AsyncWith",
+        "Match",
+        "Break",
+        "Continue",
+        "Raise",
+        "Assert",
     ),
     "JUMP_TARGET": ("match_case",),
     "BLOCK": ("ListComp", "SetComp", "DictComp", "GeneratorExp"),
@@ -50,16 +82,39 @@ _LABELS = {
     "LOCAL": ("Binding",),
     "DEPENDENCY": ("External",),
     "UNKNOWN": (
-        "Expr", "Pass", "Global", "Nonlocal", "arguments", "keyword", "withitem", "comprehension", "MatchValue",
-        "MatchSingleton", "MatchSequence", "MatchMapping", "MatchClass", "MatchStar", "MatchAs", "MatchOr",
+        "Expr",
+        "Pass",
+        "Global",
+        "Nonlocal",
+        "arguments",
+        "keyword",
+        "withitem",
+        "comprehension",
+        "MatchValue",
+        "MatchSingleton",
+        "MatchSequence",
+        "MatchMapping",
+        "MatchClass",
+        "MatchStar",
+        "MatchAs",
+        "MatchOr",
         "TypeIgnore",
     ),
 }
 
 # What the specification lets a METHOD contain.
 _CONTAINED = {
-    "BLOCK", "CALL", "CONTROL_STRUCTURE", "FIELD_IDENTIFIER", "IDENTIFIER", "JUMP_TARGET", "LITERAL", "METHOD",
-    "RETURN", "TYPE_DECL", "UNKNOWN",
+    "BLOCK",
+    "CALL",
+    "CONTROL_STRUCTURE",
+    "FIELD_IDENTIFIER",
+    "IDENTIFIER",
+    "JUMP_TARGET",
+    "LITERAL",
+    "METHOD",
+    "RETURN",
+    "TYPE_DECL",
+    "UNKNOWN",
 }
 
 LABELS: dict[str, str] = {kind: label for label, kinds in _LABELS.items() for kind in kinds}

@@ -10,7 +10,7 @@ _FOLDER = Path(__file__).parent / "sql"
 
 
 def sql_files(folder: Path) -> dict[str, Path]:
-    """SQL files of a folder by view name, sorted. Raises UsageError if the folder is none or a name is no identifier."""
+    """SQL files of a folder by view name, sorted. Raises UsageError for no folder, or a name that is no identifier."""
     if not folder.is_dir():
         raise UsageError(f"no folder of views at {folder}")
     found = {path.stem: path for path in sorted(folder.glob("*.sql"))}

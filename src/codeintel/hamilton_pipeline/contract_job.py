@@ -72,7 +72,10 @@ def _check_unique_across(name: str, column: str, keys: list[np.ndarray]) -> None
     twice = np.unique(together[1:][together[1:] == together[:-1]])
     if len(twice):
         raise ContractError(
-            name, f"{column} stands in several buckets", len(twice), tuple(str(v) for v in twice[:5]),
+            name,
+            f"{column} stands in several buckets",
+            len(twice),
+            tuple(str(v) for v in twice[:5]),
             hint="if these are ids, two names share a hash: the setting namespace moves all of them",
         )
 

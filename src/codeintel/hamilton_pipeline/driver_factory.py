@@ -10,7 +10,8 @@ from hamilton.lifecycle.base import LifecycleAdapter
 
 from codeintel.hamilton_pipeline.modules import inputs, outputs, tasks
 from codeintel.hamilton_pipeline.modules.tasks import Bench
-from codeintel.hamilton_pipeline.plan_executor import NodeEvent, PlanGraphExecutor
+from codeintel.hamilton_pipeline.plan_executor import PlanGraphExecutor
+from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan
 
 
@@ -21,7 +22,7 @@ def build_driver(
     on_unknown: Literal["raise", "skip"] = "raise",
     adapters: Sequence[LifecycleAdapter] = (),
     observe: Callable[[NodeEvent], None] | None = None,
-    on_interrupt: Callable[[], None] | None = None,
+    on_interrupt: Callable[[ExecutionOutcome], None] | None = None,
 ) -> driver.Driver:
     """A driver whose graph has one node per task of `plan` and whose executor runs those and no others."""
     built = (

@@ -77,8 +77,10 @@ class ExtractJob:
     def run(self) -> dict[str, dict[int, Partition]]:
         rows = self.source.read(self.objects)
         if self.dead:
-            errors = [self.dead.get(p, e) for p, e in zip(
-                rows.column("path").to_pylist(), rows.column("error").to_pylist(), strict=True)]
+            errors = [
+                self.dead.get(p, e)
+                for p, e in zip(rows.column("path").to_pylist(), rows.column("error").to_pylist(), strict=True)
+            ]
             place = rows.schema.get_field_index("error")
             rows = rows.set_column(place, rows.schema.field(place), pa.array(errors, pa.string()))
         found = self.extract(rows, **self.parameters)
@@ -176,10 +178,10 @@ def _check_unique(name: str, ordered: pa.Table, key: Sequence[str]) -> None:
 
 
 def _check_values(name: str, rows: pa.Table, contract: Contract) -> None:
-    for field in contract.table.schema:
-        if not field.nullable and (nulls := rows.column(field.name).null_count):
-            offending = rows.filter(pc.is_null(rows.column(field.name)))
-            raise ContractError(name, f"{field.name} is null", nulls, _shown(offending))
+    for column in (f.name for f in contract.table.schema if not f.nullable):
+        if nulls := rows.column(column).null_count:
+            offending = rows.filter(pc.is_null(rows.column(column)))
+            raise ContractError(name, f"{column} is null", nulls, _shown(offending))
     for column, allowed in sorted(contract.allowed.items()):
         strange = sorted(set(pc.unique(rows.column(column)).to_pylist()) - allowed - {None})
         if strange:
@@ -210,7 +212,7 @@ def peak_resident_bytes() -> int:
 
 
 class _NoPandas(MetaPathFinder):
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+    def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("workers do without pandas", name="pandas")
 

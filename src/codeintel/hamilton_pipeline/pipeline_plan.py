@@ -46,7 +46,10 @@ def output_task(table: str, contract: Contract) -> str:
 
 
 def plan_pipeline(
-    pipeline: Pipeline, parameters: Mapping[str, Any], *, origins: Mapping[str, str] | None = None,
+    pipeline: Pipeline,
+    parameters: Mapping[str, Any],
+    *,
+    origins: Mapping[str, str] | None = None,
     cache: PlanCache | None = None,
 ) -> PlannedPipeline:
     """Infer what every task of `pipeline` reads. Raises PlanError for whatever cannot be planned."""
@@ -67,7 +70,9 @@ def plan_pipeline(
     contracts = dict(pipeline.contracts)
     for name in sorted(pipeline.published - contracts.keys()):
         if name not in tables:
-            raise PlanError(f"{name!r} is to be published, but nothing derives it; {nearest(name, tables)}", subject=name)
+            raise PlanError(
+                f"{name!r} is to be published, but nothing derives it; {nearest(name, tables)}", subject=name
+            )
         grain = front_matter(pipeline.views.get(name, "")).get("grain", "")
         contracts[name] = Contract(tables[name], grain, meanings={}, stability="experimental")
     for name in contracts:
@@ -94,7 +99,9 @@ def _check_names(pipeline: Pipeline) -> None:
 def _schema_of(name: str, analyse: Callable[..., pa.Table]) -> pa.Schema:
     schema = getattr(analyse, "output_schema", None)
     if not isinstance(schema, pa.Schema):
-        raise PlanError(f"analysis {name!r} declares no output schema; decorate it with @codeintel.analysis(schema)", subject=name)
+        raise PlanError(
+            f"analysis {name!r} declares no output schema; decorate it with @codeintel.analysis(schema)", subject=name
+        )
     return schema
 
 
@@ -104,13 +111,19 @@ def _view_table(name: str, sql: str, found: pa.Schema, contract: Contract | None
         key = tuple(part.strip() for part in front_matter(sql).get("key", "").split(",") if part.strip())
         for column in key:
             if column not in found.names:
-                raise PlanError(f"view {name!r} declares the key column {column!r}, which it does not output; "
-                                f"{nearest(column, found.names)}", subject=name)
+                raise PlanError(
+                    f"view {name!r} declares the key column {column!r}, which it does not output; "
+                    f"{nearest(column, found.names)}",
+                    subject=name,
+                )
         return Table(_relaxed(found), key)
     declared = contract.table.schema
     for column in declared.names:
         if column not in found.names:
-            raise PlanError(f"view {name!r} lacks the column {column!r} of its contract; {nearest(column, found.names)}", subject=name)
+            raise PlanError(
+                f"view {name!r} lacks the column {column!r} of its contract; {nearest(column, found.names)}",
+                subject=name,
+            )
     for column in found.names:
         if column not in declared.names:
             raise PlanError(f"view {name!r} outputs {column!r}, which its contract does not list", subject=name)
@@ -125,7 +138,11 @@ def _family(kind: pa.DataType) -> str:
         return "integer"
     if pa.types.is_floating(kind):
         return "floating"
-    return "string" if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else str(kind)
+    return (
+        "string"
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+        else str(kind)
+    )
 
 
 def _relaxed(schema: pa.Schema) -> pa.Schema:
@@ -141,8 +158,11 @@ def filled(name: str, function: Callable[..., object], parameters: Mapping[str, 
     wanted = list(inspect.signature(function).parameters.values())[taken:]
     unknown = [p.name for p in wanted if p.name not in parameters and p.default is p.empty]
     if unknown:
-        raise PlanError(f"{name!r} asks for {unknown[0]!r}, which is neither a table nor a setting; "
-                        f"{nearest(unknown[0], parameters)}", subject=name)
+        raise PlanError(
+            f"{name!r} asks for {unknown[0]!r}, which is neither a table nor a setting; "
+            f"{nearest(unknown[0], parameters)}",
+            subject=name,
+        )
     return {p.name: parameters[p.name] for p in wanted if p.name in parameters}
 
 
@@ -168,7 +188,10 @@ def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[
     for name, extractor in pipeline.extractors.items():
         source = next(iter(inspect.signature(extractor.extract).parameters))
         if source not in pipeline.sources:
-            raise PlanError(f"extractor {name!r} reads {source!r}, which is no source; {nearest(source, pipeline.sources)}", subject=name)
+            raise PlanError(
+                f"extractor {name!r} reads {source!r}, which is no source; {nearest(source, pipeline.sources)}",
+                subject=name,
+            )
         parts = {
             "code": code_digest(extractor.extract),
             "settings": _settings(filled(name, extractor.extract, parameters, taken=1)),
@@ -177,8 +200,13 @@ def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[
         columns = {source: frozenset(pipeline.sources[source].table.schema.names)}
         tasks.append(Task.of_parts(name, "extractor", {source: "same_bucket"}, columns, parts))
         tasks += [
-            Task.of_parts(table, "extractor", {name: "same_bucket"}, {name: frozenset()},
-                          {"schema": schema_digest(declared.schema)})
+            Task.of_parts(
+                table,
+                "extractor",
+                {name: "same_bucket"},
+                {name: frozenset()},
+                {"schema": schema_digest(declared.schema)},
+            )
             for table, declared in extractor.tables.items()
         ]
     return tasks
@@ -190,8 +218,10 @@ def _analysis_task(
     wanted = list(inspect.signature(analyse).parameters.values())
     for parameter in wanted:
         if parameter.name not in tables and parameter.name not in parameters and parameter.default is parameter.empty:
-            raise PlanError(f"analysis {name!r} reads {parameter.name!r}, which is no table; "
-                            f"{nearest(parameter.name, tables)}", subject=name)
+            raise PlanError(
+                f"analysis {name!r} reads {parameter.name!r}, which is no table; {nearest(parameter.name, tables)}",
+                subject=name,
+            )
     inputs: dict[str, Mode] = {p.name: "whole" for p in wanted if p.name in tables}
     settings = {p.name: parameters[p.name] for p in wanted if p.name in parameters and p.name not in tables}
     parts = {
@@ -213,8 +243,14 @@ def _output_task(table: str, contract: Contract) -> Task:
     parts = {
         "schema": schema_digest(contract.table.schema),
         "contract": digest(
-            contract.table.key, contract.grain, contract.meanings, contract.nullable, contract.allowed,
-            [(r.columns, r.target, r.target_columns) for r in contract.references], contract.severity, contract.version,
+            contract.table.key,
+            contract.grain,
+            contract.meanings,
+            contract.nullable,
+            contract.allowed,
+            [(r.columns, r.target, r.target_columns) for r in contract.references],
+            contract.severity,
+            contract.version,
         ),
     }
     return Task.of_parts(output_task(table, contract), "output", inputs, columns, parts)

@@ -117,5 +117,3 @@ def process_workers(jobs: int) -> Iterator[ProcessWorkers]:
 
 def _death(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-

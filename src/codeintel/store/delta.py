@@ -1,7 +1,7 @@
 """Public tables as Delta tables whose files are the store's own objects.
 
 A partition's Parquet object is linked, not copied, into the table's folder, under a name that holds its data version.
-A commit adds and removes exactly what differs from the *head of the table*, so rows that a died run left behind go away.
+A commit adds and removes exactly what differs from the *head of the table*, so what a died run left behind goes away.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def commit_table(tables: Path, objects: Path, handle: TableHandle, schema: pa.Sc
     root = tables / handle.table
     partition_by = ["bucket"] if "bucket" in schema.names and UNPARTITIONED not in handle.partitions else []
     wanted = {_file(bucket, part.version): bucket for bucket, part in handle.partitions.items()}
-    properties = CommitProperties(custom_metadata={
-        VERSIONS_KEY: json.dumps({str(b): p.version for b, p in sorted(handle.partitions.items())})
-    })
+    properties = CommitProperties(
+        custom_metadata={VERSIONS_KEY: json.dumps({str(b): p.version for b, p in sorted(handle.partitions.items())})}
+    )
     delta_schema = Schema.from_arrow(schema)
     try:
         head = DeltaTable(root) if (root / "_delta_log").is_dir() else None
@@ -42,8 +42,14 @@ def commit_table(tables: Path, objects: Path, handle: TableHandle, schema: pa.Sc
             root.mkdir(parents=True)
             adds = [_add(root, objects, handle, file, bucket) for file, bucket in sorted(wanted.items())]
             create_table_with_add_actions(
-                str(root), delta_schema, adds, mode="error", partition_by=partition_by, name=handle.table,
-                configuration=_CONFIGURATION, commit_properties=properties,
+                str(root),
+                delta_schema,
+                adds,
+                mode="error",
+                partition_by=partition_by,
+                name=handle.table,
+                configuration=_CONFIGURATION,
+                commit_properties=properties,
             )
             return 0
         present = set(pa.table(head.get_add_actions()).column("path").to_pylist())
@@ -56,7 +62,11 @@ def commit_table(tables: Path, objects: Path, handle: TableHandle, schema: pa.Sc
             ]
             actions += [RemoveAction(file, data_change=True, deletion_timestamp=head.version() + 1) for file in removed]
             head.create_write_transaction(
-                actions, "overwrite" if rewrite else "append", delta_schema, partition_by, commit_properties=properties,
+                actions,
+                "overwrite" if rewrite else "append",
+                delta_schema,
+                partition_by,
+                commit_properties=properties,
                 post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
             )
             head = DeltaTable(root)
@@ -91,4 +101,4 @@ def _add(root: Path, objects: Path, handle: TableHandle, file: str, bucket: int)
                 os.fsync(copied.fileno())
             temporary.replace(target)
     values = {} if bucket == UNPARTITIONED else {"bucket": str(bucket)}
-    return AddAction(file, source.stat().st_size, values, 0, True, json.dumps({"numRecords": part.rows}))  # noqa: FBT003
+    return AddAction(file, source.stat().st_size, values, 0, True, json.dumps({"numRecords": part.rows}))

@@ -66,12 +66,14 @@ class Store:
     @contextmanager
     def writing(self, now: datetime, wait: float) -> Iterator[None]:
         """Hold the store's one writer lock. Raises StoreError naming the owner if it stays busy for `wait` seconds."""
-        lock = filelock.FileLock(self.root / "lock", timeout=wait if wait > 0 else 0)
+        lock = filelock.FileLock(self.root / "lock", timeout=max(0, wait))
         owner_file = self.root / "owner.json"
         try:
             lock.acquire()
         except filelock.Timeout as error:
-            raise StoreError(f"store {self.root} is busy: {_owner_text(owner_file)}; wait with --wait SECONDS") from error
+            raise StoreError(
+                f"store {self.root} is busy: {_owner_text(owner_file)}; wait with --wait SECONDS"
+            ) from error
         except OSError as error:
             raise StoreError(f"store {self.root} cannot be written: {error.strerror or error}") from error
         try:
@@ -104,7 +106,8 @@ def open_store(root: Path) -> Store:
         raise StoreError(f"{root} is not a codeintel store (its format is {facts.format!r})")
     if facts.format_version > FORMAT_VERSION:
         raise StoreError(
-            f"store {root} has format {facts.format_version}, newer than this version's {FORMAT_VERSION}; upgrade codeintel"
+            f"store {root} has format {facts.format_version}, newer than {FORMAT_VERSION}, the last one known here;"
+            " upgrade codeintel"
         )
     return Store(root, facts.bucket_count, facts.namespace)
 

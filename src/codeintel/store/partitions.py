@@ -137,8 +137,13 @@ def _canonical_buffers(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:
         filled = array.fill_null(0) if array.null_count and not pa.types.is_temporal(kind) else array
         if filled.null_count:
             filled = filled.cast(pa.int64() if kind.bit_width == 64 else pa.int32()).fill_null(0)
-        yield np.frombuffer(filled.buffers()[1], np.uint8, len(filled) * kind.bit_width // 8,
-                            filled.offset * kind.bit_width // 8).data if len(filled) else b""
+        yield (
+            np.frombuffer(
+                filled.buffers()[1], np.uint8, len(filled) * kind.bit_width // 8, filled.offset * kind.bit_width // 8
+            ).data
+            if len(filled)
+            else b""
+        )
     else:  # nested, decimal, dictionary: rare; their Python values are their content
         yield repr(array.to_pylist()).encode("utf-8", "surrogatepass")
 
@@ -183,8 +188,14 @@ def _write(table: pa.Table, form: Format, file: object) -> None:
     integers = [f.name for f in table.schema if pa.types.is_integer(f.type)]
     others = [f.name for f in table.schema if not pa.types.is_integer(f.type)]
     pq.write_table(
-        table, file, compression="zstd", compression_level=1, use_dictionary=others,
-        column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"), write_statistics=integers[:1], store_schema=False,
+        table,
+        file,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=others,
+        column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
+        write_statistics=integers[:1],
+        store_schema=False,
     )
 
 
@@ -213,7 +224,11 @@ def read_partition(objects: Path, part: Partition, columns: Sequence[str] | None
 
 
 def read_buckets(
-    objects: Path, handle: TableHandle, schema: pa.Schema, *, columns: Iterable[str] | None = None,
+    objects: Path,
+    handle: TableHandle,
+    schema: pa.Schema,
+    *,
+    columns: Iterable[str] | None = None,
     buckets: Iterable[int] | None = None,
 ) -> pa.Table:
     """Rows of the given buckets (all by default), in bucket order, as the chosen columns of the declared `schema`."""

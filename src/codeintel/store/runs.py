@@ -80,7 +80,9 @@ def read_run(store: Store, run_id: str | None = None) -> Manifest:
         try:
             run_id = (store.root / "current").read_text().strip()
         except FileNotFoundError as error:
-            raise StoreError(f"store {store.root} holds no complete run yet; build one with: codeintel build") from error
+            raise StoreError(
+                f"store {store.root} holds no complete run yet; build one with: codeintel build"
+            ) from error
     path = store.runs / run_id / "manifest.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)

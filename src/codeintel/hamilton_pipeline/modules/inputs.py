@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from codeintel.errors import ContractError, RunError
-from codeintel.hamilton_pipeline.partition_jobs import store_rows
 from codeintel.hamilton_pipeline.modules.tasks import Bench, planned
+from codeintel.hamilton_pipeline.partition_jobs import store_rows
 from codeintel.relspec.task import Task
 from codeintel.store.partitions import TableHandle
 

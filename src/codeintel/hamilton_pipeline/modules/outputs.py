@@ -17,7 +17,10 @@ def output(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> Table
     """The handle of a public table that keeps its contract."""
     name = next(table for table, mode in task.inputs.items() if mode == "same_bucket")
     job = ContractJob(
-        bench.store.objects, name, bench.planned.contracts[name], inputs,
+        bench.store.objects,
+        name,
+        bench.planned.contracts[name],
+        inputs,
         {table: bench.planned.tables[table].schema for table in inputs},
     )
     for _, done in bench.workers.run([job], heavy=sum(h.rows for h in inputs.values()) > HEAVY_ROWS):

@@ -21,7 +21,7 @@ from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, ExtractJob, 
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, filled
 from codeintel.hamilton_pipeline.workers import WorkerDiedError, Workers
 from codeintel.relspec.execution_plan import ExecutionPlan
-from codeintel.relspec.pipeline import Pipeline, Table
+from codeintel.relspec.pipeline import Pipeline
 from codeintel.relspec.task import Kind, Task
 from codeintel.store.directory import Store
 from codeintel.store.partitions import Format, Partition, TableHandle, is_bucketed, schema_digest
@@ -54,9 +54,7 @@ class Bench:
 
     def input(self, task: Task, handle: TableHandle, buckets: frozenset[int] | None) -> Input:
         table = handle.table
-        kept = handle.partitions if buckets is None else {
-            b: p for b, p in handle.partitions.items() if b in buckets
-        }
+        kept = handle.partitions if buckets is None else {b: p for b, p in handle.partitions.items() if b in buckets}
         return Input(
             TableHandle(table, handle.schema, kept), self.planned.tables[table].schema, task.columns[table], buckets
         )
@@ -80,7 +78,9 @@ class planned(NodeCreator):  # noqa: N801 - a decorator
         doc = inspect.getdoc(fn) or ""
         return [
             node.Node(
-                task.name, dict if task.name in bench.pipeline.extractors else self.returns, doc,
+                task.name,
+                dict if task.name in bench.pipeline.extractors else self.returns,
+                doc,
                 callabl=partial(_call, fn, bench, task),
                 input_types={
                     name: dict if name in bench.pipeline.extractors else TableHandle for name in sorted(task.inputs)
@@ -88,12 +88,17 @@ class planned(NodeCreator):  # noqa: N801 - a decorator
                 tags={"layer": _LAYERS[task.kind], "task": task.name, "kind": task.kind},
                 originating_functions=(fn,),
             )
-            for task in plan.tasks.values() if task.kind == self.kind
+            for task in plan.tasks.values()
+            if task.kind == self.kind
         ]
 
 
 _LAYERS: Mapping[Kind, str] = {
-    "source": "input", "extractor": "facts", "view": "views", "analysis": "views", "output": "semantic"
+    "source": "input",
+    "extractor": "facts",
+    "view": "views",
+    "analysis": "views",
+    "output": "semantic",
 }
 
 
@@ -166,12 +171,17 @@ def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHa
         groups = [*_groups_by_rows(present, max(1, present.rows // GROUP_ROWS, bench.jobs if rows > HEAVY_ROWS else 1))]
     jobs: list[Job] = [
         QueryJob(
-            bench.store.objects, task.name, bench.pipeline.views[task.name],
+            bench.store.objects,
+            task.name,
+            bench.pipeline.views[task.name],
             {
                 name: bench.input(task, handle, group if task.inputs[name] == "same_bucket" else None)
                 for name, handle in inputs.items()
             },
-            output, bench.form(task.name), group, bench.planned.contracts.get(task.name),
+            output,
+            bench.form(task.name),
+            group,
+            bench.planned.contracts.get(task.name),
         )
         for group in groups
     ]
@@ -183,11 +193,18 @@ def analysis(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> Tab
     """Rows of one whole-program step in Python."""
     analyse = bench.pipeline.analyses[task.name]
     job = AnalysisJob(
-        bench.store.objects, task.name, analyse,
+        bench.store.objects,
+        task.name,
+        analyse,
         {name: bench.input(task, handle, None) for name, handle in inputs.items()},
-        {n: v for n, v in filled(task.name, partial(analyse, **dict.fromkeys(inputs)), bench.parameters).items()
-         if n not in inputs},
-        bench.planned.tables[task.name], bench.form(task.name), bench.planned.contracts.get(task.name),
+        {
+            n: v
+            for n, v in filled(task.name, partial(analyse, **dict.fromkeys(inputs)), bench.parameters).items()
+            if n not in inputs
+        },
+        bench.planned.tables[task.name],
+        bench.form(task.name),
+        bench.planned.contracts.get(task.name),
     )
     rows = sum(handle.rows for handle in inputs.values())
     return bench.handle(task.name, _run(bench, task, [job], heavy=rows > HEAVY_ROWS))
@@ -229,5 +246,3 @@ def _groups_by_rows(handle: TableHandle, groups: int) -> list[frozenset[int]]:
         loads[index] = (load + part.rows, index)
         dealt[index].add(bucket)
     return [frozenset(group) for group in dealt if group]
-
-
