@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
+from codeintel.relspec import plan_drift
+from codeintel.relspec.execution_outcome import ExecutionOutcome
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.store.runs import TaskRun
 
@@ -51,6 +53,8 @@ TASK_RUNS = pa.schema(
         "reason": _STR,
         "seconds": _REAL,
         "signature": _STR,
+        "cpu_s": _REAL,
+        "peak_mb": _REAL,
     }
 )
 
@@ -92,10 +96,35 @@ def plan_artifacts(plan: ExecutionPlan) -> dict[str, pa.Table]:
     }
 
 
+def run_artifacts(run_id: str, plan: ExecutionPlan, outcome: ExecutionOutcome) -> dict[str, pa.Table]:
+    """What a run did beside what its plan says: admission, schedule, groupings and drift."""
+    about = {"run_id": run_id, "plan_signature": plan.signature}
+    return {
+        "admission": _rows_table(plan_drift.admission_rows(outcome), plan_drift.Admission, about),
+        "schedule": _rows_table(plan_drift.schedule_rows(plan), plan_drift.Scheduled, about),
+        "groupings": _rows_table(plan_drift.grouping_rows(plan, outcome.groups), plan_drift.Grouping, about),
+        "drift": _rows_table(plan_drift.drift(plan, outcome), plan_drift.Drift, about),
+    }
+
+
+def row_schema(row: type) -> pa.Schema:
+    """Schema of an artifact whose rows are values of `row`: run and plan, then its fields."""
+    names = {"run_id": "string", "plan_signature": "string", **plan_drift.columns_of(row)}
+    return pa.schema({name: pa.type_for_alias(kind) for name, kind in names.items()})
+
+
+def _rows_table(rows: Sequence[object], row: type, about: Mapping[str, str]) -> pa.Table:
+    names = list(plan_drift.columns_of(row))
+    values = [{**about} | {name: getattr(each, name) for name in names} for each in rows]
+    return pa.Table.from_pylist(values, schema=row_schema(row))
+
+
 def task_run_rows(run_id: str, runs: dict[str, TaskRun]) -> pa.Table:
-    return _table(
-        [(run_id, name, r.outcome, r.reason, r.seconds, r.signature) for name, r in sorted(runs.items())], TASK_RUNS
-    )
+    rows = [
+        (run_id, name, r.outcome, r.reason, r.seconds, r.signature, r.cpu_s, r.peak_mb)
+        for name, r in sorted(runs.items())
+    ]
+    return _table(rows, TASK_RUNS)
 
 
 def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:

@@ -2,37 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from hamilton import driver
+from hamilton.execution.executors import MultiThreadingExecutor
 from hamilton.lifecycle.base import LifecycleAdapter
 
 from codeintel.hamilton_pipeline.modules import inputs, outputs, tasks
 from codeintel.hamilton_pipeline.modules.tasks import Bench
 from codeintel.hamilton_pipeline.plan_executor import PlanGraphExecutor
+from codeintel.hamilton_pipeline.scheduling_hooks import (
+    PlanAdmissionGate,
+    PlanTaskGroupingHook,
+    PlanTaskSubmissionHook,
+)
 from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDriver:
+    """A driver whose graph has one node per task of `plan`, and the hooks that watch it run."""
+
+    plan: ExecutionPlan
+    hamilton: driver.Driver
+    submissions: PlanTaskSubmissionHook
+    groupings: PlanTaskGroupingHook
+
+    def execute(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:  # Any: handles, by task
+        """What every task of the plan returned; tasks that failed or were skipped are missing. See `outcome`."""
+        return self.hamilton.execute(list(self.plan.tasks), overrides=dict(overrides or {}))
+
+    @property
+    def outcome(self) -> ExecutionOutcome:
+        """What became of every task in the last execution."""
+        executor = self.hamilton.graph_executor
+        return executor.outcome if isinstance(executor, PlanGraphExecutor) else self.submissions.outcome()
 
 
 def build_driver(
     plan: ExecutionPlan,
     bench: Bench,
     *,
+    executor: Literal["local", "hamilton"] = "local",
     on_unknown: Literal["raise", "skip"] = "raise",
+    memory_limit: float | None = None,
+    memory: Mapping[str, float] | None = None,
     adapters: Sequence[LifecycleAdapter] = (),
     observe: Callable[[NodeEvent], None] | None = None,
     on_interrupt: Callable[[ExecutionOutcome], None] | None = None,
-) -> driver.Driver:
-    """A driver whose graph has one node per task of `plan` and whose executor runs those and no others."""
-    built = (
+) -> PlanDriver:
+    """The driver of `plan`.
+
+    `local` runs it in the plan's order; `hamilton` on Hamilton's own dynamic executor, first in first out and stopping
+    at the first error, for comparison. `memory` estimates megabytes by task, of which tasks that run at a time may take
+    `memory_limit`.
+    """
+    submissions, groupings = PlanTaskSubmissionHook(plan), PlanTaskGroupingHook(plan)
+    builder = (
         driver.Builder()
         .with_modules(inputs, tasks, outputs)
         .with_config({"plan": plan, "bench": bench})
-        .with_adapters(*adapters)
-        .build()
+        .with_adapters(PlanAdmissionGate(plan), submissions, groupings, *adapters)
     )
+    if executor == "hamilton":
+        # Only nodes in a Parallelizable block would go to the remote executor, so both are the same kind.
+        builder = builder.enable_dynamic_execution(allow_experimental_mode=True)
+        builder = builder.with_local_executor(MultiThreadingExecutor(bench.jobs))
+        return PlanDriver(plan, builder.build(), submissions, groupings)
+    built = builder.build()
     built.graph_executor = PlanGraphExecutor(
-        built.adapter, plan, jobs=bench.jobs, on_unknown=on_unknown, observe=observe, on_interrupt=on_interrupt
-    )
-    return built
+        built.adapter, plan, jobs=bench.jobs, on_unknown=on_unknown, memory_limit=memory_limit, memory=memory,
+        observe=observe, on_interrupt=on_interrupt,
+    )  # fmt: skip
+    return PlanDriver(plan, built, submissions, groupings)

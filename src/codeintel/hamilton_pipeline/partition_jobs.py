@@ -6,6 +6,8 @@ before a job needs one, and never Hamilton, because every worker pays for what i
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import resource
 import sys
@@ -197,12 +199,19 @@ def _shown(rows: pa.Table) -> tuple[str, ...]:
 def perform(job: Job) -> Done:
     """Run a job in this process and account for it."""
     started = time.process_time()
+    if multiprocessing.parent_process() is not None:
+        _forget_peak()
     partitions = job.run()
     return Done(partitions, time.process_time() - started, os.getpid(), peak_resident_bytes())
 
 
+def _forget_peak() -> None:
+    with contextlib.suppress(OSError):  # not Linux: the peak is then that of all jobs so far
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_resident_bytes() -> int:
-    """Highest resident size of this process so far."""
+    """Highest resident size of this process, of a worker since its last job began where the system can tell."""
     try:
         # What getrusage says began with the memory of the process that this one was forked from.
         status = Path("/proc/self/status").read_text()

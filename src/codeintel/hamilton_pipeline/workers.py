@@ -5,6 +5,7 @@ One interface, `Workers.run`, so that another place to run can stand beside thes
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, as_completed
@@ -30,9 +31,17 @@ class WorkerDiedError(Exception):
 
 
 class Workers(Protocol):
-    """Runs jobs, in any order, and yields what each one did as it ends."""
+    """Runs a task's jobs, in any order, and yields what each one did as it ends."""
 
-    def run(self, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
+    def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a task took: CPU seconds, and by worker process id the most resident bytes while it ran."""
+
+    cpu_s: float = 0.0
+    peaks: dict[int, int] = field(default_factory=dict)
 
 
 class _WorkerProcess(SpawnProcess):
@@ -65,14 +74,14 @@ class ProcessWorkers:
     """Heavy jobs go to processes started on first use, light ones run in the calling thread."""
 
     jobs: int
-    peaks: dict[int, int] = field(default_factory=dict)
+    usage: dict[str, Usage] = field(default_factory=dict)
     _pool: ProcessPool | None = None
     _lock: Lock = field(default_factory=Lock)
 
-    def run(self, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]:
+    def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]:
         if not heavy:
             for job in jobs:
-                yield job, perform(job)
+                yield job, self._accounted(task, perform(job))
             return
         pool = self._started()
         futures: dict[Future[Done], Job] = {pool.schedule(perform, args=(job,)): job for job in jobs}
@@ -80,15 +89,29 @@ class ProcessWorkers:
             for future in as_completed(futures):
                 job = futures[future]
                 try:
-                    done = future.result()
+                    yield job, self._accounted(task, future.result())
                 except ProcessExpired as error:
                     yield job, WorkerDiedError(job, f"the worker process died ({_death(error.exitcode)})")
-                    continue
-                self.peaks[done.pid] = max(self.peaks.get(done.pid, 0), done.peak_bytes)
-                yield job, done
         finally:
             for future in futures:
                 future.cancel()
+
+    @property
+    def peaks(self) -> dict[int, int]:
+        """Most resident bytes of each worker process, by process id."""
+        peaks: dict[int, int] = {}
+        for used in self.usage.values():
+            for pid, peak in used.peaks.items():
+                peaks[pid] = max(peaks.get(pid, 0), peak)
+        return peaks
+
+    def _accounted(self, task: str, done: Done) -> Done:
+        with self._lock:
+            used = self.usage.setdefault(task, Usage())
+            used.cpu_s += done.cpu_s
+            if done.pid != os.getpid():  # what the driver holds is not the task's
+                used.peaks[done.pid] = max(used.peaks.get(done.pid, 0), done.peak_bytes)
+        return done
 
     def _started(self) -> ProcessPool:
         with self._lock:

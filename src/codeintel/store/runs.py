@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -37,12 +38,17 @@ class StoredHandle(msgspec.Struct, frozen=True):
 
 
 class TaskRun(msgspec.Struct, frozen=True):
-    """What became of one task: outcome (`ran`, `reused`, `skipped`, `failed`), seconds, CPU seconds, reason."""
+    """What became of one task: `ran`, `reused`, `skipped`, `failed`, …, with the reason and what it took.
+
+    `seconds` are wall time in the driver, `cpu_s` and `peak_mb` (megabytes) what its workers used together.
+    """
 
     outcome: str
     seconds: float = 0.0
     reason: str = ""
     signature: str = ""
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -101,15 +107,26 @@ def run_ids(store: Store) -> list[str]:
     return sorted(p.parent.name for p in store.runs.glob("*/manifest.json"))
 
 
-def task_seconds(store: Store, last: int = 20) -> list[tuple[str, float]]:
-    """(task, seconds) of every task that ran in the store's `last` runs, oldest first."""
-    found = []
-    for run_id in run_ids(store)[-last:]:
+def task_seconds(store: Store) -> list[tuple[str, float]]:
+    """(task, seconds) of every task that ran in the store's last runs, oldest first."""
+    return [(n, run.seconds) for runs in _last_runs(store) for n, run in runs.items() if run.outcome == "ran"]
+
+
+def task_memory(store: Store) -> dict[str, float]:
+    """Most megabytes that each task's workers took in the store's last runs."""
+    most: dict[str, float] = {}
+    for runs in _last_runs(store):
+        for name, run in runs.items():
+            most[name] = max(most.get(name, 0.0), run.peak_mb)
+    return most
+
+
+def _last_runs(store: Store, count: int = 20) -> Iterator[dict[str, TaskRun]]:
+    for run_id in run_ids(store)[-count:]:
         try:
-            found += [(n, run.seconds) for n, run in read_run(store, run_id).tasks.items() if run.outcome == "ran"]
+            yield read_run(store, run_id).tasks
         except StoreError:
             continue  # a damaged manifest costs a plan its history, nothing else
-    return found
 
 
 def artifacts_of(store: Store, run_id: str) -> Path:

@@ -23,7 +23,7 @@ def output(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> Table
         inputs,
         {table: bench.planned.tables[table].schema for table in inputs},
     )
-    for _, done in bench.workers.run([job], heavy=sum(h.rows for h in inputs.values()) > HEAVY_ROWS):
+    for _, done in bench.workers.run(task.name, [job], heavy=sum(h.rows for h in inputs.values()) > HEAVY_ROWS):
         if isinstance(done, WorkerDiedError):
             raise RunError(f"the contract of {name!r} could not be checked: {done.reason}", task=task.name)
     return inputs[name]

@@ -124,9 +124,9 @@ def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, 
     bench.progress(task.name, 0, total)
     while waiting:
         again: list[Job] = []
-        for job, done in bench.workers.run(waiting, heavy=True):
+        for job, done in bench.workers.run(task.name, waiting, heavy=True):
             if isinstance(done, WorkerDiedError):
-                again.append(_without_deadly_files(bench, job, done.reason))
+                again.append(_without_deadly_files(bench, task, job, done.reason))
                 continue
             for table, partitions in done.partitions.items():
                 found[table].update(partitions)
@@ -136,7 +136,7 @@ def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, 
     return {table: bench.handle(table, partitions) for table, partitions in found.items()}
 
 
-def _without_deadly_files(bench: Bench, job: Job, reason: str) -> ExtractJob:
+def _without_deadly_files(bench: Bench, task: Task, job: Job, reason: str) -> ExtractJob:
     """The same job, told which of its files kill a worker: found by extracting ever smaller parts without writing."""
     if not isinstance(job, ExtractJob):
         raise RunError(reason)
@@ -148,7 +148,7 @@ def _without_deadly_files(bench: Bench, job: Job, reason: str) -> ExtractJob:
         probe = ExtractJob(
             job.objects, job.extract, job.source, job.parameters, job.tables, {**others, **deadly}, dry=True
         )
-        ((_, done),) = bench.workers.run([probe], heavy=True)
+        ((_, done),) = bench.workers.run(task.name, [probe], heavy=True)
         if not isinstance(done, WorkerDiedError):
             continue
         if len(part) == 1:
@@ -215,7 +215,7 @@ def _run(bench: Bench, task: Task, jobs: list[Job], *, heavy: bool) -> dict[int,
     partitions: dict[int, Partition] = {}
     for attempt in (1, 2):
         again: list[Job] = []
-        for job, done in bench.workers.run(jobs, heavy=heavy):
+        for job, done in bench.workers.run(task.name, jobs, heavy=heavy):
             if isinstance(done, WorkerDiedError):
                 if attempt == 2:
                     raise RunError(f"{task.kind} {task.name!r}: {done.reason}, twice", task=task.name)
