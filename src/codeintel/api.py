@@ -23,7 +23,7 @@ from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_pl
 from codeintel.relspec.pipeline import Pipeline
 from codeintel.relspec.rustworkx_schedule import learn_weights
 from codeintel.settings import Settings, load_settings
-from codeintel.store.directory import ensure_store, open_store
+from codeintel.store.directory import KeptBytes, ensure_store, open_store
 from codeintel.store.runs import (
     Manifest,
     Status,
@@ -138,6 +138,8 @@ def build_pipeline(
 ) -> BuildResult:
     """Plan and run any pipeline into `store`. `parameters` reach the functions that declare them. Raises as `build`."""
     settings, watch, root = settings or Settings(), watch or Watch(), Path(store).resolve()
+    if settings.executor == "ray":
+        raise UsageError("this version has no executor 'ray'; use local, or hamilton to compare with")
     given = settings.parameters() | dict(parameters or {})
     started, is_new = datetime.now(UTC), not root.exists()
     planned, plan = _planned(pipeline, settings, given, origins, root)
@@ -167,7 +169,11 @@ def _planned(
     cache = PlanCache(store / "cache" / "plans.json") if store is not None and exists else None
     planned = plan_pipeline(pipeline, parameters, origins=origins, cache=cache)
     history = task_seconds(open_store(store)) if store is not None and exists else []
-    plan = compile_execution_plan(planned.tasks, weights={**planned.weights, **learn_weights(history)})
+    plan = compile_execution_plan(
+        planned.tasks,
+        weights={**planned.weights, **learn_weights(history)},
+        cache=KeptBytes(store / "cache" / "plans") if store is not None and exists else None,
+    )
     if settings.targets:
         plan = plan.restricted_to([_target(planned, plan, name) for name in settings.targets])
     return planned, plan

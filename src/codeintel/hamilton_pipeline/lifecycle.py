@@ -107,7 +107,7 @@ def _executed(
     workers: ProcessWorkers,
 ) -> tuple[dict[str, Any], ExecutionOutcome]:
     """What the tasks returned, and what became of each. Ctrl-C ends the workers and is told by the outcome."""
-    bench = Bench(store, pipeline, planned, parameters, workers, settings.jobs, watch.progress)
+    bench = Bench(store, pipeline, planned, parameters, workers, settings.jobs, plan.schedule.weights, watch.progress)
     limit = None
     if settings.memory_limit is not None:
         limit = max(0.0, settings.memory_limit - peak_resident_bytes() / 1e6)  # what is left beside the driver

@@ -7,11 +7,12 @@ namespace. `objects/` holds immutable partitions, `tables/` the Delta tables, `r
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -136,6 +137,32 @@ def ensure_store(root: Path, bucket_count: int, namespace: str) -> Store:
     except OSError as error:
         raise StoreError(f"store {root} cannot be written: {error.strerror or error}") from error
     return Store(root, bucket_count, namespace)
+
+
+class KeptBytes(MutableMapping[str, bytes]):
+    """Files of a folder as a mapping. What cannot be read is missing, and what cannot be written is not kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __getitem__(self, key: str) -> bytes:
+        try:
+            return (self._folder / key).read_bytes()
+        except OSError:
+            raise KeyError(key) from None
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        with contextlib.suppress(OSError):
+            write_atomically(self._folder / key, value)
+
+    def __delitem__(self, key: str) -> None:
+        (self._folder / key).unlink(missing_ok=True)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(p.name for p in self._folder.glob("*") if not p.name.startswith(".")))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from codeintel.errors import RunError
 from codeintel.hamilton_pipeline.contract_job import ContractJob
-from codeintel.hamilton_pipeline.modules.tasks import HEAVY_ROWS, Bench, planned
+from codeintel.hamilton_pipeline.modules.tasks import Bench, planned
 from codeintel.hamilton_pipeline.workers import WorkerDiedError
 from codeintel.relspec.task import Task
 from codeintel.store.partitions import TableHandle
@@ -23,7 +23,7 @@ def output(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> Table
         inputs,
         {table: bench.planned.tables[table].schema for table in inputs},
     )
-    for _, done in bench.workers.run(task.name, [job], heavy=sum(h.rows for h in inputs.values()) > HEAVY_ROWS):
+    for _, done in bench.workers.run(task.name, [job], heavy=bench.is_heavy(task, inputs.values())):
         if isinstance(done, WorkerDiedError):
             raise RunError(f"the contract of {name!r} could not be checked: {done.reason}", task=task.name)
     return inputs[name]

@@ -8,7 +8,7 @@ work with (store, workers) is bound to the node's callable and is never a value 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,7 +27,9 @@ from codeintel.store.directory import Store
 from codeintel.store.partitions import Format, Partition, TableHandle, is_bucketed, schema_digest
 
 HEAVY_ROWS = 150_000
-"""Rows read above which a view leaves the driver: below, starting a process costs more than the query."""
+"""Rows read above which a task leaves the driver: below, starting a process costs more than the work."""
+HEAVY_SECONDS = 2.0
+"""Seconds that a task took in runs before, above which it leaves the driver however little it reads."""
 GROUP_ROWS = 40_000
 """Rows a worker should hold of a partitioned task's inputs at a time."""
 
@@ -42,7 +44,12 @@ class Bench:
     parameters: Mapping[str, Any]  # settings and handles, by the names that functions declare
     workers: Workers
     jobs: int
+    seconds: Mapping[str, float]  # learnt, or the static figure of the kind
     progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
+
+    def is_heavy(self, task: Task, inputs: Iterable[TableHandle]) -> bool:
+        """Whether the jobs of `task` go to worker processes."""
+        return sum(h.rows for h in inputs) > HEAVY_ROWS or self.seconds.get(task.name, 0.0) > HEAVY_SECONDS
 
     def form(self, table: str) -> Format:
         """Public tables are Parquet, so that Delta can link their objects; the rest is Arrow."""
@@ -164,11 +171,11 @@ def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHa
     output = bench.planned.tables[task.name]
     spine = [handle for name, handle in inputs.items() if task.inputs[name] == "same_bucket"]
     partitioned = bool(spine) and is_bucketed(output.schema)
-    rows = sum(handle.rows for handle in inputs.values())
+    heavy = bench.is_heavy(task, inputs.values())
     groups: list[frozenset[int] | None] = [None]
     if partitioned:
         present = _merged(spine)
-        groups = [*_groups_by_rows(present, max(1, present.rows // GROUP_ROWS, bench.jobs if rows > HEAVY_ROWS else 1))]
+        groups = [*_groups_by_rows(present, max(1, present.rows // GROUP_ROWS, bench.jobs if heavy else 1))]
     jobs: list[Job] = [
         QueryJob(
             bench.store.objects,
@@ -185,7 +192,7 @@ def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHa
         )
         for group in groups
     ]
-    return bench.handle(task.name, _run(bench, task, jobs, heavy=rows > HEAVY_ROWS))
+    return bench.handle(task.name, _run(bench, task, jobs, heavy=heavy))
 
 
 @planned("analysis")
@@ -206,8 +213,7 @@ def analysis(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> Tab
         bench.form(task.name),
         bench.planned.contracts.get(task.name),
     )
-    rows = sum(handle.rows for handle in inputs.values())
-    return bench.handle(task.name, _run(bench, task, [job], heavy=rows > HEAVY_ROWS))
+    return bench.handle(task.name, _run(bench, task, [job], heavy=bench.is_heavy(task, inputs.values())))
 
 
 def _run(bench: Bench, task: Task, jobs: list[Job], *, heavy: bool) -> dict[int, Partition]:

@@ -1,0 +1,57 @@
+"""How a build runs its plan: admission, drift, executors, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import codeintel
+
+Make = Callable[[Mapping[str, str | bytes]], Path]
+
+
+def artifact(root: Path, query: str) -> list[dict[str, object]]:
+    return codeintel.open(root / ".codeintel").sql(query, artifacts=True).to_arrow_table().to_pylist()
+
+
+def versions(store: Path) -> dict[str, str]:
+    return {n: h.handle(n).version for n, h in codeintel.open(store).manifest.handles.items()}
+
+
+def test_a_clean_build_raises_no_drift_alarm_and_admits_every_task(make_repository: Make) -> None:
+    root = make_repository({"a.py": "import os\nx = len(os.sep)\n"})
+    result = codeintel.build(root, jobs=2)
+    assert artifact(root, "SELECT kind, task, expected, actual FROM drift WHERE alarm") == []
+    assert artifact(root, "SELECT count(*) AS n FROM admission WHERE admitted AND status = 'ran'") == [
+        {"n": result.tasks["planned"]}
+    ]
+    grouped = artifact(root, "SELECT count(*) AS n FROM groupings WHERE planned = actual")
+    assert grouped == [{"n": result.tasks["planned"]}]
+
+
+def test_hamiltons_own_executor_computes_the_same_and_drift_shows_its_order(
+    make_repository: Make, tmp_path: Path
+) -> None:
+    root = make_repository({"a.py": "import os\nx = len(os.sep)\n"})
+    codeintel.build(root, jobs=1)
+    codeintel.build(root, jobs=1, executor="hamilton", store=tmp_path / "other")
+    assert versions(tmp_path / "other") == versions(root / ".codeintel")
+    kinds = codeintel.open(tmp_path / "other").sql("SELECT DISTINCT kind FROM drift WHERE alarm", artifacts=True)
+    assert kinds.to_arrow_table().to_pylist() == [{"kind": "order"}]
+
+
+def test_a_memory_limit_below_every_estimate_runs_tasks_one_at_a_time(make_repository: Make) -> None:
+    root = make_repository({f"m{i}.py": f"x = {i}\n" for i in range(20)})
+    codeintel.build(root, jobs=2)
+    result = codeintel.build(root, jobs=2, memory_limit=1)
+    assert (result.status, result.tasks["ran"]) == ("ok", result.tasks["planned"])
+
+
+def test_weights_are_learnt_and_change_no_signature(make_repository: Make) -> None:
+    root = make_repository({"a.py": "x = 1\n"})
+    before = codeintel.compile_plan(root)
+    codeintel.build(root, jobs=1)
+    after = codeintel.compile_plan(root)
+    assert after.schedule.weights["python_facts"] != before.schedule.weights["python_facts"]
+    assert after.signature == before.signature
+    assert after.weights_digest != before.weights_digest
