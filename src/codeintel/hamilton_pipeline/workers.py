@@ -5,12 +5,14 @@ One interface, `Workers.run`, so that another place to run can stand beside thes
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from threading import Lock
@@ -48,12 +50,13 @@ class _WorkerProcess(SpawnProcess):
     """A spawned process that does not import the program's main module.
 
     Jobs come from importable modules. So a worker does not pay for the command line, and a script that builds needs no
-    `if __name__ == "__main__"` to keep workers from running it again.
+    `if __name__ == "__main__"` to keep workers from running it again. Nor does it look for modules in the working
+    directory before it has the driver's own path: a repository's `types.py` is read, never imported.
     """
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802 - multiprocessing's own name; Any: so is what it returns
-        with _STARTING:
+        with _without_working_directory():
             main = sys.modules["__main__"]
             sys.modules["__main__"] = ModuleType("__main__")
             try:
@@ -67,6 +70,18 @@ class _WorkerContext(SpawnContext):
 
 
 _STARTING = Lock()
+
+
+@contextmanager
+def _without_working_directory() -> Iterator[None]:
+    """Processes that multiprocessing starts meanwhile do not begin with the working directory on their path."""
+    with _STARTING:
+        flags = multiprocessing.util._args_from_interpreter_flags  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
+        multiprocessing.util._args_from_interpreter_flags = lambda: [*flags(), "-P"]  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
+        try:
+            yield
+        finally:
+            multiprocessing.util._args_from_interpreter_flags = flags  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
 
 
 @dataclass(slots=True)
@@ -116,6 +131,8 @@ class ProcessWorkers:
     def _started(self) -> ProcessPool:
         with self._lock:
             if self._pool is None:
+                with _without_working_directory():
+                    resource_tracker.ensure_running()
                 self._pool = ProcessPool(self.jobs, initializer=prepare_worker, context=_WorkerContext())
             return self._pool
 
