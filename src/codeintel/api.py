@@ -21,6 +21,7 @@ from codeintel.hamilton_pipeline.lifecycle import Watch, run_plan
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, plan_pipeline
 from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json
 from codeintel.relspec.pipeline import Pipeline
+from codeintel.relspec.plan_diff import changed_parts
 from codeintel.relspec.rustworkx_schedule import learn_weights
 from codeintel.settings import Settings, load_settings
 from codeintel.store.directory import KeptBytes, ensure_store, open_store
@@ -94,6 +95,29 @@ def plan_of_run(store: Path, run: str | None = None) -> ExecutionPlan:
         return plan_from_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(f"{file} cannot be read: {error}") from error
+
+
+def plan_actions(plan: ExecutionPlan, store: Path) -> dict[str, tuple[str, str]]:
+    """What a build would do with each task, and why, as far as it can be told without reading any data.
+
+    `run`: a source, or a task that the current run's plan had not or had otherwise. `maybe`: the rest, which is reused
+    where nothing that it reads has changed.
+    """
+    try:
+        before = plan_of_run(store).tasks
+    except StoreError:
+        return dict.fromkeys(plan.tasks, ("run", "nothing has been built yet"))
+    actions = {}
+    for name, task in plan.tasks.items():
+        if task.kind == "source":
+            actions[name] = ("run", "read at every build")
+        elif name not in before:
+            actions[name] = ("run", "new")
+        elif before[name].signature != task.signature:
+            actions[name] = ("run", f"changed: {', '.join(changed_parts(before[name], task))}")
+        else:
+            actions[name] = ("maybe", "reused unless what it reads has changed")
+    return actions
 
 
 def _repository(path: str | Path, settings: Settings | None, changes: Mapping[str, Any]) -> tuple[Path, Settings]:

@@ -180,8 +180,9 @@ def _tell(result: BuildResult, as_json: bool) -> None:
         out.print(table)
     files, tasks = result.files, result.tasks
     out.print(
-        f"{result.status}: {files['total']:,} files, {files['failed']:,} failed; {tasks['ran']} of {tasks['planned']} "
-        f"tasks ran, {tasks['failed']} failed, {tasks['skipped']} skipped; {result.wall_s:.1f} s, "
+        f"{result.status}: {files['total']:,} files, {files['extracted']:,} extracted, {files['failed']:,} failed; "
+        f"{tasks['ran']} of {tasks['planned']} tasks ran, {tasks['reused']} reused, {tasks['failed']} failed, "
+        f"{tasks['skipped']} skipped; {result.wall_s:.1f} s, "
         f"{result.cpu_s:.1f} CPU s, {result.peak_rss_mb:,.0f} MB",
         markup=False,
         highlight=False,
@@ -230,7 +231,7 @@ def plan(
         },
     )
     compiled = api.compile_plan(path, settings=settings)
-    actions = dict.fromkeys(compiled.tasks, ("run", "nothing is reused yet"))
+    actions = api.plan_actions(compiled, settings.store.resolve())
     if html is not None:
         html.write_text(plan_page.plan_page(compiled, f"Plan of {path.resolve().name}", actions), "utf-8")
         err.print(f"wrote {html}", markup=False, highlight=False)

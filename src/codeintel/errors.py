@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class CodeintelError(Exception):
@@ -64,6 +65,14 @@ class StoreError(CodeintelError):
     """A store that is busy, foreign, newer than this version, damaged or not writable."""
 
     exit_code = 3
+
+
+class DamagedObjectError(StoreError):
+    """An object that is missing, or is not what was written. Another build replaces it; `path` is its file."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"object {path.name} cannot be read: {reason}; build again to replace it")
+        self.path = path
 
 
 class RunError(CodeintelError):

@@ -10,9 +10,11 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from blake3 import blake3
@@ -63,7 +65,8 @@ def code_digest(function: Callable[..., object]) -> str:
 
     Covers the module that defines it and, transitively, every module of the same top-level package that those import,
     each as its syntax tree without docstrings: comments and formatting do not count. Defaults and closure cells count
-    by value; a closure over something without a stable digest is a TypeError.
+    by value; a closure over something without a stable digest is a TypeError. The versions of Python and of the
+    installed packages that those modules import count too.
     """
     function = inspect.unwrap(function)
     cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
@@ -75,6 +78,8 @@ def code_digest(function: Callable[..., object]) -> str:
         [repr(d) for d in getattr(function, "__defaults__", None) or ()],
         captured,
         [(module, _module_digest(module)) for module in modules],
+        platform.python_version(),
+        sorted({(name, _version(name)) for module in modules for name in _foreign(module)}),
     )
 
 
@@ -108,6 +113,26 @@ def _imports(module: str) -> tuple[str, ...]:
     """Modules of the same top-level package that `module` imports, wherever in it."""
     tree = _tree(module)
     return tuple(sorted(set(_imported_names(tree, module)))) if tree else ()
+
+
+@cache
+def _foreign(module: str) -> frozenset[str]:
+    """Top-level packages that `module` imports from outside its own package and the standard library."""
+    tree, names = _tree(module), set[str]()
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.partition(".")[0])
+    return frozenset(names - sys.stdlib_module_names - {module.partition(".")[0]})
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # not the name of a distribution; the module may still know
+        return str(getattr(sys.modules.get(package), "__version__", ""))
 
 
 def _imported_names(tree: ast.Module, module: str) -> Iterator[str]:

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from codeintel.errors import ContractError
 from codeintel.relspec.pipeline import Contract, Reference
-from codeintel.store.partitions import Partition, TableHandle, is_bucketed, read_buckets
+from codeintel.store.partitions import TableHandle, is_bucketed, read_buckets
+from codeintel.store.results import Tables
 
 _Targets = Mapping[int, np.ndarray]  # distinct values by bucket, sorted
 
@@ -30,12 +31,12 @@ class ContractJob:
     handles: Mapping[str, TableHandle]
     schemas: Mapping[str, pa.Schema]
 
-    def run(self) -> dict[str, dict[int, Partition]]:
+    def run(self) -> tuple[Tables, int]:
         references, key = self.contract.references, self.contract.table.key
         leading = key[0] if key and is_bucketed(self.contract.table.schema) and "path" not in key else None
         columns = sorted({r.columns[0] for r in references} | ({leading} if leading else set()))
         if not columns:
-            return {}
+            return {}, 0
         targets = {(r.target, r.target_columns[0]): self.targets(r) for r in references}
         keys: list[np.ndarray] = []
         strays: dict[Reference, list[np.ndarray]] = {r: [] for r in references}
@@ -51,7 +52,7 @@ class ContractJob:
             _check_unique_across(self.name, leading, keys)
         for reference, away in strays.items():
             _check_found(self.name, reference, away, targets[reference.target, reference.target_columns[0]])
-        return {}
+        return {}, 0
 
     def targets(self, reference: Reference) -> _Targets:
         (column,) = reference.target_columns

@@ -5,13 +5,14 @@ from __future__ import annotations
 import resource
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 from typing import Any
 
 from codeintel.datafusion_engine.diagnostics import plan_artifacts, run_artifacts, task_run_rows
-from codeintel.errors import AdmissionError, CodeintelError, UsageError
+from codeintel.errors import AdmissionError, CodeintelError, DamagedObjectError, UsageError
 from codeintel.hamilton_pipeline.driver_factory import build_driver
 from codeintel.hamilton_pipeline.modules.tasks import Bench
 from codeintel.hamilton_pipeline.partition_jobs import peak_resident_bytes
@@ -25,6 +26,7 @@ from codeintel.settings import Settings
 from codeintel.store.delta import commit_table
 from codeintel.store.directory import Store, write_atomically
 from codeintel.store.partitions import TableHandle, read_buckets
+from codeintel.store.results import Results
 from codeintel.store.runs import (
     Manifest,
     PublishedTable,
@@ -63,11 +65,28 @@ def run_plan(
     """
     clock, cpu_before = perf_counter(), _cpu_seconds()
     run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    with process_workers(settings.jobs) as workers:
-        handles, outcome = _executed(store, pipeline, planned, plan, parameters, settings, watch, workers)
+    with closing(Results(store.cache, store.objects)) as results, process_workers(settings.jobs) as workers:
+        while True:
+            bench = Bench(
+                store,
+                pipeline,
+                planned,
+                parameters,
+                workers,
+                settings.jobs,
+                plan.schedule.weights,
+                results,
+                settings.cache_policy,
+                watch.progress,
+            )
+            handles, outcome = _executed(plan, bench, settings, watch)
+            found = {n: h for n, h in handles.items() if isinstance(h, TableHandle) and plan.tasks[n].kind != "output"}
+            files, damage = _file_counts(bench, found)
+            damaged = damage or any(isinstance(e, DamagedObjectError) for e in outcome.failed.values())
+            # What is damaged is removed and made again, all else reused; if nothing was, starting over helps nothing.
+            if not damaged or not results.sweep():
+                break
     _raise_usage(outcome)
-    found = {n: h for n, h in handles.items() if isinstance(h, TableHandle) and plan.tasks[n].kind != "output"}
-    files = _file_counts(store, planned, found)
     status: Status = "interrupted" if outcome.interrupted else "failed" if outcome.failed else "ok"
     if settings.strict and status == "ok" and files["failed"]:
         status = "failed"
@@ -79,7 +98,7 @@ def run_plan(
         repository=str(parameters.get("repository", "")),
         plan_signature=plan.signature,
         reduced_plan_signature=plan.reduced_signature,
-        tasks=_task_runs(plan, outcome, workers),
+        tasks=_task_runs(plan, outcome, bench, workers),
         files=files,
         tables=_publish(store, plan, planned, found) if status == "ok" else {},
         handles={n: StoredHandle.of(h) for n, h in sorted(found.items())},
@@ -97,17 +116,10 @@ def run_plan(
 
 
 def _executed(
-    store: Store,
-    pipeline: Pipeline,
-    planned: PlannedPipeline,
-    plan: ExecutionPlan,
-    parameters: Mapping[str, Any],
-    settings: Settings,
-    watch: Watch,
-    workers: ProcessWorkers,
+    plan: ExecutionPlan, bench: Bench, settings: Settings, watch: Watch
 ) -> tuple[dict[str, Any], ExecutionOutcome]:
     """What the tasks returned, and what became of each. Ctrl-C ends the workers and is told by the outcome."""
-    bench = Bench(store, pipeline, planned, parameters, workers, settings.jobs, plan.schedule.weights, watch.progress)
+    workers = bench.workers
     limit = None
     if settings.memory_limit is not None:
         limit = max(0.0, settings.memory_limit - peak_resident_bytes() / 1e6)  # what is left beside the driver
@@ -117,7 +129,7 @@ def _executed(
         executor="hamilton" if settings.executor == "hamilton" else "local",
         on_unknown=settings.on_unknown_task,
         memory_limit=limit,
-        memory=task_memory(store),
+        memory=task_memory(bench.store),
         observe=watch.event,
         on_interrupt=lambda _outcome: workers.close(at_once=True),
     )
@@ -153,15 +165,22 @@ def _raise_usage(outcome: ExecutionOutcome) -> None:
             raise error
 
 
-def _task_runs(plan: ExecutionPlan, outcome: ExecutionOutcome, workers: ProcessWorkers) -> dict[str, TaskRun]:
+def _task_runs(
+    plan: ExecutionPlan, outcome: ExecutionOutcome, bench: Bench, workers: ProcessWorkers
+) -> dict[str, TaskRun]:
     runs = {}
     for name, done in outcome.tasks().items():
-        reason = f"{done.reason}: {done.cause}" if done.reason and done.cause else done.reason or done.cause
+        status, reason = done.status, f"{done.reason}: {done.cause}" if done.reason and done.cause else ""
+        stale, buckets = bench.shares.get(name, (1, 1))
+        if status == "ran" and not stale:
+            status, reason = "reused", "nothing that it reads has changed"
+        elif status == "ran" and buckets > 1:
+            reason = f"{stale} of {buckets} buckets"
         used = workers.usage.get(name)
         runs[name] = TaskRun(
-            done.status,
+            status,
             round(done.seconds, 6),
-            reason.strip().split("\n")[0],
+            (reason or done.reason or done.cause).strip().split("\n")[0],
             plan.tasks[name].signature if name in plan.tasks else "",
             cpu_s=round(used.cpu_s, 6) if used else 0.0,
             peak_mb=round(sum(used.peaks.values()) / 1e6, 1) if used else 0.0,
@@ -169,13 +188,24 @@ def _task_runs(plan: ExecutionPlan, outcome: ExecutionOutcome, workers: ProcessW
     return runs
 
 
-def _file_counts(store: Store, planned: PlannedPipeline, handles: Mapping[str, TableHandle]) -> dict[str, int]:
+def _file_counts(bench: Bench, handles: Mapping[str, TableHandle]) -> tuple[dict[str, int], bool]:
+    """Counts of files, and whether the facts about them turned out to be damaged."""
     counts = {"total": 0, "extracted": 0, "reused": 0, "failed": 0}
-    if (parsed := handles.get("parsed_files")) is not None:
-        rows = read_buckets(store.objects, parsed, planned.tables["parsed_files"].schema, columns=["status"])
-        statuses = rows.column("status").to_pylist()
-        counts |= {"total": len(statuses), "extracted": len(statuses), "failed": statuses.count("failed")}
-    return counts
+    if (parsed := handles.get("parsed_files")) is None:
+        return counts, False
+    try:
+        schema = bench.planned.tables["parsed_files"].schema
+        rows = read_buckets(bench.store.objects, parsed, schema, columns=["status"])
+    except DamagedObjectError:
+        return counts, True
+    extracted = sum(bench.extracted.values())
+    counts |= {
+        "total": rows.num_rows,
+        "extracted": extracted,
+        "reused": rows.num_rows - extracted,
+        "failed": rows.column("status").to_pylist().count("failed"),
+    }
+    return counts, False
 
 
 def _one_line(error: BaseException) -> str:

@@ -12,16 +12,17 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from codeintel.errors import ContractError, RunError
+from codeintel.errors import ContractError, DamagedObjectError, RunError
 from codeintel.relspec.pipeline import Contract, Table
 from codeintel.store.partitions import (
     UNPARTITIONED,
@@ -32,9 +33,11 @@ from codeintel.store.partitions import (
     in_key_order,
     is_bucketed,
     read_buckets,
+    read_partition,
     split_by_bucket,
     write_partition,
 )
+from codeintel.store.results import Result, Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,45 +59,99 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a job wrote, by table and bucket, with CPU seconds and the worker's peak resident bytes so far."""
+    """What a job wrote, by table and bucket, with CPU seconds and the worker's peak resident bytes meanwhile.
 
-    partitions: Mapping[str, Mapping[int, Partition]]
+    `extracted` counts the source rows that were read anew.
+    """
+
+    partitions: Tables
     cpu_s: float = 0.0
     pid: int = 0
     peak_bytes: int = 0
+    extracted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractJob:
-    """Extract some buckets of a source. `dead` gives files not to be opened, with the message for their error row."""
+    """Extract some buckets of a source.
+
+    `previous` gives an earlier result of the same extractor by bucket: facts of files whose row of the source is the
+    same are taken from there. `dead` gives files not to be opened, with the message for their error row.
+    """
 
     objects: Path
     extract: Callable[..., Mapping[str, pa.Table]]
     source: Input
     parameters: Mapping[str, Any]  # whatever the extractor declares
     tables: Mapping[str, Table]
+    previous: Mapping[int, Result] = field(default_factory=dict)
     dead: Mapping[str, str] = field(default_factory=dict)
     dry: bool = False
 
-    def run(self) -> dict[str, dict[int, Partition]]:
+    def run(self) -> tuple[Tables, int]:
         rows = self.source.read(self.objects)
-        if self.dead:
-            errors = [
-                self.dead.get(p, e)
-                for p, e in zip(rows.column("path").to_pylist(), rows.column("error").to_pylist(), strict=True)
-            ]
-            place = rows.schema.get_field_index("error")
-            rows = rows.set_column(place, rows.schema.field(place), pa.array(errors, pa.string()))
-        found = self.extract(rows, **self.parameters)
+        kept = self._kept(rows)
+        paths = pa.array(sorted({path for same in kept.values() for path in same}), pa.string())
+        fresh = rows.filter(pc.invert(pc.is_in(rows.column("path"), paths))) if len(paths) else rows
+        found = self.extract(self._without_dead(fresh), **self.parameters)
         if self.dry:
-            return {}
-        return {
+            return {}, 0
+        stored = {
             name: {
                 bucket: write_partition(self.objects, part, "arrow")
-                for bucket, part in split_by_bucket(conformed(found[name], table.schema))
+                for bucket, part in self._merged(name, table, found[name], rows, kept)
             }
             for name, table in self.tables.items()
         }
+        return stored, fresh.num_rows
+
+    def _without_dead(self, rows: pa.Table) -> pa.Table:
+        if not self.dead:
+            return rows
+        errors = [
+            self.dead.get(p, e)
+            for p, e in zip(rows.column("path").to_pylist(), rows.column("error").to_pylist(), strict=True)
+        ]
+        place = rows.schema.get_field_index("error")
+        return rows.set_column(place, rows.schema.field(place), pa.array(errors, pa.string()))
+
+    def _kept(self, rows: pa.Table) -> dict[int, frozenset[str]]:
+        """Paths by bucket whose source rows are those of the previous result; a damaged one counts as none."""
+        kept: dict[int, frozenset[str]] = {}
+        for bucket, part in split_by_bucket(rows):
+            previous = self.previous.get(bucket)
+            if previous is None or previous.source is None:
+                continue
+            try:
+                before = read_partition(self.objects, previous.source)
+                for parts in previous.tables.values():
+                    for old in parts.values():
+                        read_partition(self.objects, old, [])
+            except DamagedObjectError:
+                continue
+            known = {tuple(row.values()) for row in before.select(part.schema.names).to_pylist()}
+            kept[bucket] = frozenset(r["path"] for r in part.to_pylist() if tuple(r.values()) in known)
+        return kept
+
+    def _merged(
+        self, name: str, table: Table, found: pa.Table, rows: pa.Table, kept: Mapping[int, frozenset[str]]
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """New facts and kept ones by bucket, files in the order of the source."""
+        fresh = dict(split_by_bucket(conformed(found, table.schema)))
+        schema = pa.schema([f for f in table.schema if f.name != "bucket"])
+        for bucket, files in split_by_bucket(rows):
+            new = fresh.get(bucket, schema.empty_table())
+            if kept.get(bucket):
+                old = self.previous[bucket].tables[name].get(bucket)
+                if old is not None:
+                    before = conformed(read_partition(self.objects, old), schema)
+                    same = pa.array(sorted(kept[bucket]), pa.string())
+                    before = before.filter(pc.is_in(before.column("path"), same))
+                    new = pa.concat_tables([new.cast(schema), before]).combine_chunks()
+                    place = pc.index_in(new.column("path"), files.column("path").combine_chunks()).to_numpy()
+                    new = new.take(pa.array(np.argsort(place, kind="stable")))
+            if new.num_rows:
+                yield bucket, new
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +167,13 @@ class QueryJob:
     buckets: frozenset[int] | None
     contract: Contract | None = None
 
-    def run(self) -> dict[str, dict[int, Partition]]:
+    def run(self) -> tuple[Tables, int]:
         from codeintel.datafusion_engine.session import execute  # noqa: PLC0415 - extraction must not pay for the engine
 
         found = execute(self.sql, {n: i.read(self.objects) for n, i in self.inputs.items()}, self.output.schema)
         if self.buckets is not None and any(i.buckets is None for i in self.inputs.values()):
             found = found.filter(pc.is_in(found.column("bucket"), pa.array(sorted(self.buckets), pa.int32())))
-        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}
+        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +189,15 @@ class AnalysisJob:
     form: Format
     contract: Contract | None = None
 
-    def run(self) -> dict[str, dict[int, Partition]]:
+    def run(self) -> tuple[Tables, int]:
         found = self.analyse(**{n: i.read(self.objects) for n, i in self.inputs.items()}, **self.parameters)
-        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}
+        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0
 
 
 class Job(Protocol):
-    """Work that names its inputs by handle and answers with the partitions it wrote, by table and bucket."""
+    """Work that names its inputs by handle and answers with what it wrote, and how many source rows it read anew."""
 
-    def run(self) -> Mapping[str, Mapping[int, Partition]]: ...
+    def run(self) -> tuple[Tables, int]: ...
 
 
 def store_rows(
@@ -201,8 +258,8 @@ def perform(job: Job) -> Done:
     started = time.process_time()
     if multiprocessing.parent_process() is not None:
         _forget_peak()
-    partitions = job.run()
-    return Done(partitions, time.process_time() - started, os.getpid(), peak_resident_bytes())
+    partitions, extracted = job.run()
+    return Done(partitions, time.process_time() - started, os.getpid(), peak_resident_bytes(), extracted)
 
 
 def _forget_peak() -> None:

@@ -16,6 +16,8 @@ from codeintel.datafusion_engine.plan_cache import PlanCache
 from codeintel.datafusion_engine.sql_text import front_matter
 from codeintel.errors import PlanError, nearest
 from codeintel.fingerprint import code_digest, digest
+from codeintel.hamilton_pipeline.contract_job import ContractJob
+from codeintel.hamilton_pipeline.partition_jobs import perform
 from codeintel.relspec.pipeline import Contract, Pipeline, Table
 from codeintel.relspec.task import Mode, Task
 from codeintel.store.partitions import is_bucketed, schema_digest
@@ -78,6 +80,7 @@ def plan_pipeline(
     for name in contracts:
         if name not in tables:
             raise PlanError(f"a contract names {name!r}, which nothing derives; {nearest(name, tables)}", subject=name)
+    tasks = [_as_run(task, contracts.get(task.name)) for task in tasks]
     tasks += [_output_task(name, contract) for name, contract in contracts.items()]
     weights = {table: 0.0 for extractor in pipeline.extractors.values() for table in extractor.tables}
     return PlannedPipeline(tuple(tasks), tables, contracts, weights)
@@ -233,6 +236,26 @@ def _analysis_task(
     return Task.of_parts(name, "analysis", inputs, {t: frozenset(tables[t].schema.names) for t in inputs}, parts)
 
 
+def _as_run(task: Task, contract: Contract | None) -> Task:
+    """The task signed with what writes its rows too: the code that runs jobs, and the contract checked on the way."""
+    parts = {**task.parts, "runner": code_digest(perform)}
+    if contract is not None:
+        parts["contract"] = _contract_digest(contract)
+    return Task.of_parts(task.name, task.kind, task.inputs, task.columns, parts, task.lineage)
+
+
+def _contract_digest(contract: Contract) -> str:
+    return digest(
+        contract.table.key,
+        contract.grain,
+        contract.meanings,
+        contract.allowed,
+        [(r.columns, r.target, r.target_columns) for r in contract.references],
+        contract.severity,
+        contract.version,
+    )
+
+
 def _output_task(table: str, contract: Contract) -> Task:
     inputs: dict[str, Mode] = {table: "same_bucket"}
     columns = {table: frozenset(contract.table.schema.names)}
@@ -242,15 +265,7 @@ def _output_task(table: str, contract: Contract) -> Task:
             columns[reference.target] = columns.get(reference.target, frozenset()) | set(reference.target_columns)
     parts = {
         "schema": schema_digest(contract.table.schema),
-        "contract": digest(
-            contract.table.key,
-            contract.grain,
-            contract.meanings,
-            contract.nullable,
-            contract.allowed,
-            [(r.columns, r.target, r.target_columns) for r in contract.references],
-            contract.severity,
-            contract.version,
-        ),
+        "contract": _contract_digest(contract),
+        "runner": code_digest(ContractJob.run),
     }
     return Task.of_parts(output_task(table, contract), "output", inputs, columns, parts)

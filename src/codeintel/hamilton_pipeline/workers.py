@@ -37,6 +37,8 @@ class Workers(Protocol):
 
     def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
 
+    def close(self, *, at_once: bool) -> None: ...
+
 
 @dataclass(slots=True)
 class Usage:

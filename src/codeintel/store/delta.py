@@ -56,6 +56,8 @@ def commit_table(tables: Path, objects: Path, handle: TableHandle, schema: pa.Sc
         rewrite = head.schema().to_json() != delta_schema.to_json()
         added = wanted.keys() if rewrite else wanted.keys() - present
         removed = [] if rewrite else sorted(present - wanted.keys())
+        for file in wanted.keys() - added:
+            _link(root, objects, handle, file, wanted[file])
         if added or removed or rewrite:
             actions: list[AddAction | RemoveAction] = [
                 _add(root, objects, handle, file, wanted[file]) for file in sorted(added)
@@ -88,17 +90,25 @@ def _file(bucket: int, version: str) -> str:
 
 
 def _add(root: Path, objects: Path, handle: TableHandle, file: str, bucket: int) -> AddAction:
-    part = handle.partitions[bucket]
-    source, target = object_path(objects, part), root / file
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:  # a file system without links
-            temporary = target.with_suffix(".tmp")
-            shutil.copyfile(source, temporary)
-            with temporary.open("rb") as copied:
-                os.fsync(copied.fileno())
-            temporary.replace(target)
+    size = _link(root, objects, handle, file, bucket)
     values = {} if bucket == UNPARTITIONED else {"bucket": str(bucket)}
-    return AddAction(file, source.stat().st_size, values, 0, True, json.dumps({"numRecords": part.rows}))
+    stats = json.dumps({"numRecords": handle.partitions[bucket].rows})
+    return AddAction(file, size, values, 0, True, stats)
+
+
+def _link(root: Path, objects: Path, handle: TableHandle, file: str, bucket: int) -> int:
+    """Make `file` of the table the partition's object, if it is not, and return its bytes."""
+    source, target = object_path(objects, handle.partitions[bucket]), root / file
+    if target.exists() and target.samefile(source):
+        return target.stat().st_size
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, temporary)
+        with temporary.open("rb") as copied:
+            os.fsync(copied.fileno())
+    temporary.replace(target)
+    return target.stat().st_size

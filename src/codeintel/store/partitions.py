@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from codeintel.errors import StoreError
+from codeintel.errors import DamagedObjectError
 from codeintel.fingerprint import digest, digest_bytes
 
 Format = Literal["arrow", "parquet"]
@@ -30,11 +30,13 @@ UNPARTITIONED = -1
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One bucket of a table: data version, rows, and the format of the object that holds it."""
+    """One bucket of a table: data version, rows, and format, checksum and bytes of the object that holds it."""
 
     version: str
     rows: int
     format: Format
+    checksum: str
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,17 @@ def object_path(objects: Path, part: Partition) -> Path:
     return objects / part.version[:2] / f"{part.version}.{part.format}"
 
 
+def is_sound(objects: Path, part: Partition, *, read: bool = False) -> bool:
+    """Whether the object is there and has its size, and if it is to be read, its checksum."""
+    path = object_path(objects, part)
+    try:
+        if path.stat().st_size != part.bytes:
+            return False
+        return not read or digest_bytes(path.read_bytes()) == part.checksum
+    except OSError:
+        return False
+
+
 def split_by_bucket(table: pa.Table) -> list[tuple[int, pa.Table]]:
     """(bucket, rows without the bucket column) of a table that is sorted by bucket first."""
     buckets = table.column("bucket").to_numpy()
@@ -162,21 +175,37 @@ def split_by_bucket(table: pa.Table) -> list[tuple[int, pa.Table]]:
 
 
 def write_partition(objects: Path, table: pa.Table, form: Format) -> Partition:
-    """Store `table` (key order, no bucket column) unless an object with its version exists. Durable on return."""
-    part = Partition(data_version(table), table.num_rows, form)
-    target = object_path(objects, part)
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                _write(table, form, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return part
+    """Store `table` (key order, no bucket column) unless a sound object has its version. Durable on return."""
+    version = data_version(table)
+    target = objects / version[:2] / f"{version}.{form}"
+    if (kept := _sound(target, table, version, form)) is not None:
+        return kept
+    sink = pa.BufferOutputStream()
+    _write(table, form, sink)
+    content = memoryview(sink.getvalue())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Partition(version, table.num_rows, form, digest_bytes(content.cast("B")), len(content.cast("B")))
+
+
+def _sound(target: Path, table: pa.Table, version: str, form: Format) -> Partition | None:
+    """The partition that `target` holds, if it does hold the rows of `version`."""
+    try:
+        content = target.read_bytes()
+        found = conformed(_read(content, form, None), table.schema)
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return None
+    if data_version(found) != version:
+        return None
+    return Partition(version, table.num_rows, form, digest_bytes(content), len(content))
 
 
 def _write(table: pa.Table, form: Format, file: object) -> None:
@@ -200,27 +229,30 @@ def _write(table: pa.Table, form: Format, file: object) -> None:
 
 
 def read_partition(objects: Path, part: Partition, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of one partition. Raises StoreError if its object is missing, unreadable or has other rows."""
+    """The rows of one partition. Raises DamagedObjectError if its object is missing or other than it was written."""
     path = object_path(objects, part)
     try:
-        if part.format == "parquet":
-            table = pq.read_table(
-                path, columns=None if columns is None else list(columns), partitioning=None, use_threads=False
-            )
-        else:
-            with pa.memory_map(str(path)) as source:
-                options = pa.ipc.IpcReadOptions(use_threads=False)
-                reader = pa.ipc.open_file(source, options=options)
-                if columns is not None:  # what is not asked for is not decompressed
-                    options.included_fields = [reader.schema.names.index(c) for c in columns]
-                    reader = pa.ipc.open_file(source, options=options)
-                table = reader.read_all()
-            table = table if columns is None else table.select(list(columns))
+        with pa.memory_map(str(path)) as source:
+            content = source.read_buffer()
+            if digest_bytes(memoryview(content).cast("B")) != part.checksum:
+                raise DamagedObjectError(path, "its checksum differs")
+            return _read(content, part.format, columns)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise StoreError(f"object {path.name} cannot be read: {error}; rebuild to replace it") from error
-    if table.num_rows != part.rows:
-        raise StoreError(f"object {path.name} holds {table.num_rows} rows, not {part.rows}; rebuild to replace it")
-    return table
+        raise DamagedObjectError(path, str(error)) from error
+
+
+def _read(content: pa.Buffer | bytes, form: Format, columns: Sequence[str] | None) -> pa.Table:
+    if form == "parquet":
+        return pq.read_table(
+            pa.BufferReader(content), columns=None if columns is None else list(columns), use_threads=False
+        )
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    reader = pa.ipc.open_file(pa.BufferReader(content), options=options)
+    if columns is not None:  # what is not asked for is not decompressed
+        options.included_fields = [reader.schema.names.index(c) for c in columns]
+        reader = pa.ipc.open_file(pa.BufferReader(content), options=options)
+    table = reader.read_all()
+    return table if columns is None else table.select(list(columns))
 
 
 def read_buckets(

@@ -10,7 +10,7 @@ import msgspec
 
 from codeintel.errors import StoreError, UsageError, nearest
 from codeintel.store.directory import Store, write_atomically
-from codeintel.store.partitions import Format, Partition, TableHandle
+from codeintel.store.partitions import Partition, TableHandle
 
 Status = Literal["ok", "failed", "interrupted"]
 
@@ -24,17 +24,17 @@ class PublishedTable(msgspec.Struct, frozen=True):
 
 
 class StoredHandle(msgspec.Struct, frozen=True):
-    """A table handle as JSON: schema digest, and per bucket (data version, rows, format)."""
+    """A table handle as JSON: schema digest, and the partition of each bucket."""
 
     schema: str
-    partitions: dict[int, tuple[str, int, Format]]
+    partitions: dict[int, Partition]
 
     @classmethod
     def of(cls, handle: TableHandle) -> StoredHandle:
-        return cls(handle.schema, {b: (p.version, p.rows, p.format) for b, p in sorted(handle.partitions.items())})
+        return cls(handle.schema, dict(sorted(handle.partitions.items())))
 
     def handle(self, table: str) -> TableHandle:
-        return TableHandle(table, self.schema, {b: Partition(*part) for b, part in self.partitions.items()})
+        return TableHandle(table, self.schema, self.partitions)
 
 
 class TaskRun(msgspec.Struct, frozen=True):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from hamilton import node
 from hamilton.function_modifiers.base import NodeCreator
@@ -22,9 +22,10 @@ from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, filled
 from codeintel.hamilton_pipeline.workers import WorkerDiedError, Workers
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.relspec.pipeline import Pipeline
-from codeintel.relspec.task import Kind, Task
+from codeintel.relspec.task import Kind, Mode, Task
 from codeintel.store.directory import Store
-from codeintel.store.partitions import Format, Partition, TableHandle, is_bucketed, schema_digest
+from codeintel.store.partitions import UNPARTITIONED, Format, Partition, TableHandle, is_bucketed, schema_digest
+from codeintel.store.results import Result, Results, result_key
 
 HEAVY_ROWS = 150_000
 """Rows read above which a task leaves the driver: below, starting a process costs more than the work."""
@@ -45,7 +46,43 @@ class Bench:
     workers: Workers
     jobs: int
     seconds: Mapping[str, float]  # learnt, or the static figure of the kind
+    results: Results
+    policy: Literal["strict_causal", "off"] = "strict_causal"
     progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
+    shares: dict[str, tuple[int, int]] = field(default_factory=dict)  # (stale, all) buckets by task, as they get known
+    extracted: dict[str, int] = field(default_factory=dict)  # source rows read anew, by extractor
+
+    def known(
+        self, task: Task, inputs: Mapping[str, TableHandle], buckets: Iterable[int] | None
+    ) -> tuple[dict[int, str], dict[int, Result]]:
+        """Keys of the stale buckets, and results of the others; where there is no bucket, of the task as a whole."""
+        wanted = sorted(buckets or ()) or [UNPARTITIONED]
+        whole = wanted == [UNPARTITIONED]
+        modes: Mapping[str, Mode] = dict.fromkeys(task.inputs, "whole") if whole else task.inputs
+        stale: dict[int, str] = {}
+        results: dict[int, Result] = {}
+        for bucket in wanted:
+            key = result_key(task.signature, bucket, inputs, modes)
+            found = self.results.found(key) if self.policy != "off" else None
+            if found is None:
+                stale[bucket] = key
+            else:
+                results[bucket] = found
+        self.shares[task.name] = (len(stale), len(stale) + len(results))
+        return stale, results
+
+    def keep(self, task: Task, made: Mapping[int, tuple[str, Result]]) -> None:
+        """Remember results by bucket and key."""
+        kept = {(key, bucket): result for bucket, (key, result) in made.items()}
+        self.results.keep(task.name, task.signature, kept)
+
+    def earlier(self, task: Task, bucket: int) -> Result | None:
+        """The newest result of a task for a bucket, whatever it was made of."""
+        return self.results.latest(task.signature, bucket) if self.policy != "off" else None
+
+    def follow(self, task: Task, leader: str) -> None:
+        """A task that only hands on a part of another's result ran, or was reused, as that one."""
+        self.shares[task.name] = self.shares[leader]
 
     def is_heavy(self, task: Task, inputs: Iterable[TableHandle]) -> bool:
         """Whether the jobs of `task` go to worker processes."""
@@ -119,28 +156,45 @@ def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, 
     declared = bench.pipeline.extractors.get(task.name)
     (upstream,) = inputs.values()
     if declared is None:
+        bench.follow(task, next(iter(task.inputs)))
         return upstream[task.name]
     source: TableHandle = upstream
-    total, finished = source.rows, 0
-    found: dict[str, dict[int, Partition]] = {table: {} for table in declared.tables}
+    stale, results = bench.known(task, inputs, source.partitions)
     parameters = filled(task.name, declared.extract, bench.parameters, taken=1)
+    todo = _part(source, stale.keys() & source.partitions.keys())
+    groups = _groups_by_rows(todo, max(bench.jobs, todo.rows // 120)) if todo.partitions else []
     waiting: list[Job] = [
-        ExtractJob(bench.store.objects, declared.extract, bench.input(task, source, group), parameters, declared.tables)
-        for group in _groups_by_rows(source, max(bench.jobs, source.rows // 120))
+        ExtractJob(
+            bench.store.objects,
+            declared.extract,
+            bench.input(task, source, group),
+            parameters,
+            declared.tables,
+            {b: r for b in sorted(group) if (r := bench.earlier(task, b)) is not None},
+        )
+        for group in groups
     ]
-    bench.progress(task.name, 0, total)
+    total, finished = source.rows, source.rows - todo.rows
+    bench.progress(task.name, finished, total)
     while waiting:
         again: list[Job] = []
         for job, done in bench.workers.run(task.name, waiting, heavy=True):
+            assert isinstance(job, ExtractJob)
             if isinstance(done, WorkerDiedError):
                 again.append(_without_deadly_files(bench, task, job, done.reason))
                 continue
-            for table, partitions in done.partitions.items():
-                found[table].update(partitions)
-            finished += job.source.handle.rows if isinstance(job, ExtractJob) else 0
+            made = {
+                b: Result({t: {b: p[b]} if b in p else {} for t, p in done.partitions.items()}, source.partitions[b])
+                for b in job.source.handle.partitions
+            }
+            results |= made
+            if not job.dead:  # what kills a process once may not the next time
+                bench.keep(task, {b: (stale[b], result) for b, result in made.items()})
+            bench.extracted[task.name] = bench.extracted.get(task.name, 0) + done.extracted
+            finished += job.source.handle.rows
             bench.progress(task.name, finished, total)
         waiting = again
-    return {table: bench.handle(table, partitions) for table, partitions in found.items()}
+    return {table: bench.handle(table, _united(results, table)) for table in declared.tables}
 
 
 def _without_deadly_files(bench: Bench, task: Task, job: Job, reason: str) -> ExtractJob:
@@ -152,9 +206,7 @@ def _without_deadly_files(bench: Bench, task: Task, job: Job, reason: str) -> Ex
     while suspects:
         part = suspects.pop()
         others = {p: "left out" for p in paths if p not in part}
-        probe = ExtractJob(
-            job.objects, job.extract, job.source, job.parameters, job.tables, {**others, **deadly}, dry=True
-        )
+        probe = replace(job, previous={}, dead={**others, **deadly}, dry=True)
         ((_, done),) = bench.workers.run(task.name, [probe], heavy=True)
         if not isinstance(done, WorkerDiedError):
             continue
@@ -162,20 +214,22 @@ def _without_deadly_files(bench: Bench, task: Task, job: Job, reason: str) -> Ex
             deadly[part[0]] = f"{done.reason} on this file"
         else:
             suspects += [part[: len(part) // 2], part[len(part) // 2 :]]
-    return ExtractJob(job.objects, job.extract, job.source, job.parameters, job.tables, deadly)
+    return replace(job, dead=deadly)
 
 
 @planned("view")
 def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHandle:
-    """Rows of one SQL view, bucket group by bucket group where its plan allows it."""
+    """Rows of one SQL view: of the stale buckets, some at a time, where its plan allows it."""
     output = bench.planned.tables[task.name]
     spine = [handle for name, handle in inputs.items() if task.inputs[name] == "same_bucket"]
     partitioned = bool(spine) and is_bucketed(output.schema)
+    present = _merged(spine) if partitioned and any(handle.partitions for handle in spine) else None
+    stale, results = bench.known(task, inputs, present.partitions if present else None)
     heavy = bench.is_heavy(task, inputs.values())
-    groups: list[frozenset[int] | None] = [None]
-    if partitioned:
-        present = _merged(spine)
-        groups = [*_groups_by_rows(present, max(1, present.rows // GROUP_ROWS, bench.jobs if heavy else 1))]
+    groups: list[frozenset[int] | None] = [None] if stale else []
+    if present and stale:
+        todo = _part(present, stale)
+        groups = [*_groups_by_rows(todo, max(1, todo.rows // GROUP_ROWS, bench.jobs if heavy else 1))]
     jobs: list[Job] = [
         QueryJob(
             bench.store.objects,
@@ -192,33 +246,33 @@ def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHa
         )
         for group in groups
     ]
-    return bench.handle(task.name, _run(bench, task, jobs, heavy=heavy))
+    results |= _run(bench, task, jobs, stale, heavy=heavy)
+    return bench.handle(task.name, _united(results, task.name))
 
 
 @planned("analysis")
 def analysis(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHandle:
     """Rows of one whole-program step in Python."""
     analyse = bench.pipeline.analyses[task.name]
+    stale, results = bench.known(task, inputs, None)
+    wanted = filled(task.name, partial(analyse, **dict.fromkeys(inputs)), bench.parameters)
     job = AnalysisJob(
         bench.store.objects,
         task.name,
         analyse,
         {name: bench.input(task, handle, None) for name, handle in inputs.items()},
-        {
-            n: v
-            for n, v in filled(task.name, partial(analyse, **dict.fromkeys(inputs)), bench.parameters).items()
-            if n not in inputs
-        },
+        {name: value for name, value in wanted.items() if name not in inputs},
         bench.planned.tables[task.name],
         bench.form(task.name),
         bench.planned.contracts.get(task.name),
     )
-    return bench.handle(task.name, _run(bench, task, [job], heavy=bench.is_heavy(task, inputs.values())))
+    results |= _run(bench, task, [job] if stale else [], stale, heavy=bench.is_heavy(task, inputs.values()))
+    return bench.handle(task.name, _united(results, task.name))
 
 
-def _run(bench: Bench, task: Task, jobs: list[Job], *, heavy: bool) -> dict[int, Partition]:
-    """Partitions that the jobs of one task wrote; a job whose process died is run once more."""
-    partitions: dict[int, Partition] = {}
+def _run(bench: Bench, task: Task, jobs: list[Job], stale: Mapping[int, str], *, heavy: bool) -> dict[int, Result]:
+    """Results of the stale buckets by bucket, kept as each job ends; a job whose process died is run once more."""
+    results: dict[int, Result] = {}
     for attempt in (1, 2):
         again: list[Job] = []
         for job, done in bench.workers.run(task.name, jobs, heavy=heavy):
@@ -227,11 +281,29 @@ def _run(bench: Bench, task: Task, jobs: list[Job], *, heavy: bool) -> dict[int,
                     raise RunError(f"{task.kind} {task.name!r}: {done.reason}, twice", task=task.name)
                 again.append(job)
                 continue
-            partitions.update(done.partitions[task.name])
+            parts = done.partitions[task.name]
+            buckets = job.buckets if isinstance(job, QueryJob) and job.buckets is not None else None
+            made = (
+                {UNPARTITIONED: Result({task.name: dict(parts)})}
+                if buckets is None
+                else {b: Result({task.name: {b: parts[b]} if b in parts else {}}) for b in sorted(buckets)}
+            )
+            bench.keep(task, {b: (stale[b], result) for b, result in made.items()})
+            results |= made
         jobs = again
         if not jobs:
             break
-    return partitions
+    return results
+
+
+def _united(results: Mapping[int, Result], table: str) -> dict[int, Partition]:
+    """Partitions of `table` in all results."""
+    return {b: part for result in results.values() for b, part in result.tables.get(table, {}).items()}
+
+
+def _part(handle: TableHandle, buckets: Iterable[int]) -> TableHandle:
+    """The handle of some of a table's buckets."""
+    return TableHandle(handle.table, handle.schema, {b: handle.partitions[b] for b in sorted(buckets)})
 
 
 def _merged(handles: list[TableHandle]) -> TableHandle:
@@ -240,7 +312,7 @@ def _merged(handles: list[TableHandle]) -> TableHandle:
     for handle in handles:
         for bucket, part in handle.partitions.items():
             rows[bucket] = rows.get(bucket, 0) + part.rows
-    return TableHandle("", "", {b: Partition("", n, "arrow") for b, n in sorted(rows.items())})
+    return TableHandle("", "", {b: Partition("", n, "arrow", "", 0) for b, n in sorted(rows.items())})
 
 
 def _groups_by_rows(handle: TableHandle, groups: int) -> list[frozenset[int]]:
