@@ -12,10 +12,12 @@ import importlib.util
 import inspect
 import platform
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Set
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from blake3 import blake3
 
@@ -64,23 +66,44 @@ def code_digest(function: Callable[..., object]) -> str:
     """Digest of a function and of all it can reach in its own package.
 
     Covers the module that defines it and, transitively, every module of the same top-level package that those import,
-    each as its syntax tree without docstrings: comments and formatting do not count. Defaults and closure cells count
-    by value; a closure over something without a stable digest is a TypeError. The versions of Python and of the
-    installed packages that those modules import count too.
+    each as its syntax tree without docstrings: comments and formatting do not count. Defaults, closure cells, arguments
+    of partials and what decorators wrapped count by value. So do the versions of Python and of the installed packages
+    that those modules import. What has neither source nor stable content gets a digest that never comes again: it can
+    be run, and is never reused.
     """
-    function = inspect.unwrap(function)
-    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    captured = [code_digest(cell) if inspect.isfunction(cell) else digest(cell) for cell in cells]
-    modules = sorted(_reachable(function.__module__))
-    return digest(
-        function.__module__,
-        function.__qualname__,
-        [repr(d) for d in getattr(function, "__defaults__", None) or ()],
-        captured,
-        [(module, _module_digest(module)) for module in modules],
-        platform.python_version(),
-        sorted({(name, _version(name)) for module in modules for name in _foreign(module)}),
-    )
+    layers: list[object] = [platform.python_version()]
+    layer: object = function
+    while layer is not None:
+        if isinstance(layer, partial):
+            layers.append(("partial", [_captured(a) for a in layer.args], _captured_map(layer.keywords)))
+            layer = layer.func
+            continue
+        if not inspect.isfunction(layer):
+            return digest("unknowable", uuid.uuid4().hex)
+        cells = [_captured(cell.cell_contents) for cell in layer.__closure__ or ()]
+        defaults = [_captured(default) for default in layer.__defaults__ or ()]
+        named = _captured_map(layer.__kwdefaults__ or {})
+        layers.append((layer.__module__, layer.__qualname__, cells, defaults, named))
+        modules = sorted(_reachable(layer.__module__))
+        layers.append([(module, _module_digest(module)) for module in modules])
+        layers.append(sorted({(name, _version(name)) for module in modules for name in _foreign(module)}))
+        layer = getattr(layer, "__wrapped__", None)
+    return digest(*layers)
+
+
+def _captured(value: object) -> str:
+    if inspect.isfunction(value) or isinstance(value, partial):
+        return code_digest(value)
+    if isinstance(value, ModuleType | type):
+        return digest(type(value).__name__, getattr(value, "__module__", ""), value.__name__)
+    try:
+        return digest(value)
+    except TypeError:
+        return digest("unknowable", uuid.uuid4().hex)
+
+
+def _captured_map(values: Mapping[str, object]) -> dict[str, str]:
+    return {name: _captured(value) for name, value in values.items()}
 
 
 def _reachable(module: str) -> set[str]:
@@ -161,7 +184,7 @@ def _is_package(module: str) -> bool:
 def _module_digest(module: str) -> str:
     tree = _tree(module)
     if tree is None:
-        return digest("no source", module)
+        return digest("unknowable", uuid.uuid4().hex)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
             ast.get_docstring(node, clean=False) is not None
