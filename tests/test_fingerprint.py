@@ -50,6 +50,7 @@ def test_order_of_sets_and_mappings_does_not_count_and_unknown_types_are_refused
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], str]:
     """Write a package `made` with these modules and give the code digest of `made.main.f`."""
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # within one second, bytecode would hide an edit
 
     def digested(modules: dict[str, str]) -> str:
         folder = tmp_path / "made"
@@ -62,7 +63,6 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
         importlib.invalidate_caches()
-        sys.dont_write_bytecode = True
         return code_digest(importlib.import_module("made.main").f)
 
     return digested
