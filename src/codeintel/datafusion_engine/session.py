@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 from datafusion import DataFrame, SessionConfig, SessionContext, SQLOptions, udf
 
 from codeintel.datafusion_engine import engine_errors
 from codeintel.datafusion_engine.schemas import plain_schema
-from codeintel.errors import RunError
+from codeintel.errors import RunError, StoreError
 from codeintel.fingerprint import code_digest, digest
 
 _OPTIONS = {
@@ -71,6 +72,32 @@ def register_arrow(context: SessionContext, tables: Mapping[str, pa.Table | list
         else:
             batches = table
         context.register_record_batches(quoted(name), [batches])
+
+
+def register_parquet(
+    context: SessionContext, name: str, schema: pa.Schema, parts: Mapping[int, Path], number: str
+) -> None:
+    """Register Parquet files as one table, to be read by the engine alone and no further than a query needs.
+
+    `number` is the column that holds each part's number, which its file does not; empty if there is none. Raises
+    StoreError for a file that is gone: the engine would take it for no rows.
+
+    A `pyarrow` dataset would do the same, but the engine reads those in threads that need the interpreter, and ahead of
+    a LIMIT; when the interpreter ends meanwhile, the process aborts.
+    """
+    if not parts:
+        register_arrow(context, {name: schema.empty_table()})
+        return
+    stored = pa.schema([field for field in schema if field.name != number])
+    selects = []
+    for part, file in sorted(parts.items()):
+        if not file.is_file():
+            raise StoreError(f"object {file.name} of table {name} is gone; build again to replace it")
+        own = quoted(f"{name}#{part}")
+        context.register_parquet(own, file, schema=stored.remove_metadata())
+        columns = [f"arrow_cast({part}, 'Int32') AS {quoted(n)}" if n == number else quoted(n) for n in schema.names]
+        selects.append(f"SELECT {', '.join(columns)} FROM {own}")  # noqa: S608 - names are quoted, numbers are numbers
+    context.sql(f"CREATE VIEW {quoted(name)} AS {' UNION ALL '.join(selects)}")
 
 
 def execute(

@@ -12,9 +12,8 @@ import pyarrow as pa
 from codeintel.errors import StoreError, UsageError, nearest
 from codeintel.fingerprint import digest_bytes
 from codeintel.obs.diagnostics import read_artifacts
-from codeintel.store.delta import open_table
 from codeintel.store.directory import Store
-from codeintel.store.partitions import TableHandle, read_buckets
+from codeintel.store.partitions import TableHandle, is_bucketed, object_path, read_buckets
 from codeintel.store.runs import Manifest, artifacts_of
 
 
@@ -56,8 +55,8 @@ class Snapshot:
         extra = read_artifacts(artifacts_of(self.store, self.manifest.run_id)) if artifacts else {}
         for name in sorted(schemas.keys() & named):
             if name in self.manifest.tables:
-                version = self.manifest.tables[name].version
-                context.register_dataset(name, open_table(self.store.tables, name, version).to_pyarrow_dataset())
+                objects = {b: object_path(self.store.objects, p) for b, p in self._handle(name).partitions.items()}
+                session.register_parquet(context, name, schemas[name], objects, "bucket" * is_bucketed(schemas[name]))
             else:
                 session.register_arrow(context, {name: self.table(name)})
         session.register_arrow(context, {n: t for n, t in extra.items() if n in named})

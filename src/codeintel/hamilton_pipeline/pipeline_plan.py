@@ -20,6 +20,7 @@ from codeintel.hamilton_pipeline.contract_job import ContractJob
 from codeintel.hamilton_pipeline.partition_jobs import perform
 from codeintel.relspec.pipeline import Contract, Pipeline, Table
 from codeintel.relspec.task import Mode, Task
+from codeintel.store.delta import stored_type
 from codeintel.store.partitions import is_bucketed, schema_digest
 
 HANDLES = frozenset({"repository"})
@@ -77,9 +78,10 @@ def plan_pipeline(
             )
         grain = front_matter(pipeline.views.get(name, "")).get("grain", "")
         contracts[name] = Contract(tables[name], grain, meanings={}, stability="experimental")
-    for name in contracts:
+    for name, contract in contracts.items():
         if name not in tables:
             raise PlanError(f"a contract names {name!r}, which nothing derives; {nearest(name, tables)}", subject=name)
+        _check_types(name, contract.table.schema)
     tasks = [_as_run(task, contracts.get(task.name)) for task in tasks]
     tasks += [_output_task(name, contract) for name, contract in contracts.items()]
     weights = {table: 0.0 for extractor in pipeline.extractors.values() for table in extractor.tables}
@@ -119,7 +121,7 @@ def _view_table(name: str, sql: str, found: pa.Schema, contract: Contract | None
                     f"{nearest(column, found.names)}",
                     subject=name,
                 )
-        return Table(_relaxed(found), key)
+        return Table(_stored(name, found), key)
     declared = contract.table.schema
     for column in declared.names:
         if column not in found.names:
@@ -148,11 +150,31 @@ def _family(kind: pa.DataType) -> str:
     )
 
 
-def _relaxed(schema: pa.Schema) -> pa.Schema:
-    """Nullability as an engine infers it is a statement about its plan, not a promise of the view's author."""
-    fields = [pa.field(f.name, pa.string() if _family(f.type) == "string" else f.type) for f in schema]
-    if is_bucketed(schema):
-        fields = [pa.field("bucket", pa.int32()) if f.name == "bucket" else f for f in fields]
+def _check_types(table: str, schema: pa.Schema) -> None:
+    """Raise PlanError for a declared type that Delta would not give back as it is."""
+    for field in schema:
+        kind = stored_type(field.type)
+        if kind is None or (kind != field.type and not pa.types.is_nested(kind)):
+            instead = f"would hold as {kind}; declare that" if kind else "cannot hold; declare another type"
+            raise PlanError(
+                f"{table!r} has {field.name!r} as {field.type}, which a Delta table {instead}", subject=table
+            )
+
+
+def _stored(view: str, schema: pa.Schema) -> pa.Schema:
+    """What a table of the view's rows is declared to hold. Raises PlanError for a type that no table can.
+
+    Nullability as an engine infers it is a statement about its plan, not a promise of the view's author.
+    """
+    fields = []
+    for field in schema:
+        if (kind := stored_type(field.type)) is None:
+            raise PlanError(
+                f"view {view!r} outputs {field.name!r} as {field.type}, which no Delta table can hold; cast it to "
+                "another type, VARCHAR for example",
+                subject=view,
+            )
+        fields.append(pa.field(field.name, pa.int32() if field.name == "bucket" and is_bucketed(schema) else kind))
     return pa.schema(fields)
 
 

@@ -85,7 +85,7 @@ def in_key_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
             break
         leading.append(column.to_numpy())
     if not leading:
-        return table.take(pc.sort_indices(table, sort_keys=[(n, "ascending") for n in names]))
+        return table.take(_places_by(table, names))
     order = np.lexsort(leading[::-1])
     if len(leading) < len(names):
         _order_ties(table, names, leading, order)
@@ -104,8 +104,15 @@ def _order_ties(table: pa.Table, names: list[str], leading: list[np.ndarray], or
     places = np.flatnonzero(tied)
     if len(places):
         rows = order[places]
-        subset = table.select(names).take(pa.array(rows))
-        order[places] = rows[pc.sort_indices(subset, sort_keys=[(n, "ascending") for n in names]).to_numpy()]
+        order[places] = rows[_places_by(table.select(names).take(pa.array(rows)), names).to_numpy()]
+
+
+def _places_by(table: pa.Table, names: list[str]) -> pa.Array:
+    """Places of the rows in ascending order of `names`; what Arrow cannot sort (lists, structs, maps) goes by text."""
+    for place, column in enumerate(table.columns):
+        if pa.types.is_nested(column.type):
+            table = table.set_column(place, table.schema.names[place], [list(map(repr, column.to_pylist()))])
+    return pc.sort_indices(table, sort_keys=[(n, "ascending") for n in names])
 
 
 def data_version(table: pa.Table) -> str:
