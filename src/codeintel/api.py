@@ -17,8 +17,8 @@ from codeintel.datafusion_engine.plan_cache import PlanCache
 from codeintel.datafusion_engine.snapshot import Snapshot
 from codeintel.errors import PlanError, StoreError, UsageError, nearest
 from codeintel.extract.repo_scan import check_repository
-from codeintel.hamilton_pipeline.lifecycle import Watch, run_plan
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, plan_pipeline
+from codeintel.hamilton_pipeline.pipeline_run import Watch, run_plan
 from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json
 from codeintel.relspec.pipeline import Pipeline
 from codeintel.relspec.plan_diff import changed_parts
