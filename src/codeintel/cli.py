@@ -385,7 +385,10 @@ def _write_rows(found: pa.Table, form: Format) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """Leave without waiting for threads: an engine that does not answer an interrupt must not hold the terminal."""
+    """Leave without waiting for threads, and without taking down what the system takes down faster.
+
+    An engine that does not answer an interrupt must not hold the terminal.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -397,10 +400,11 @@ def main() -> NoReturn:
     os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")  # noqa: TID251 - read by Hamilton when it is imported
     try:
         app()
+    except SystemExit as left:
+        _leave(left.code if isinstance(left.code, int) else 0 if left.code is None else 1)
     except BrokenPipeError:  # `codeintel sql … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except CodeintelError as error:
         err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-    sys.exit(0)
+        _leave(error.exit_code)
+    _leave(0)
