@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -315,6 +316,31 @@ def runs(store: Store = None, as_json: AsJson = False) -> None:
             )
             for r in rows
         ],
+    )
+
+
+@app.command()
+def gc(
+    store: Store = None,
+    keep: Annotated[int, typer.Option(min=0, help="Newest runs to keep, besides the current one.")] = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    wait: Annotated[float | None, typer.Option(help="Seconds to wait for a store that a build holds.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove runs that are not to be kept, and everything that only they reached."""
+    from codeintel.store.collection import collect  # noqa: PLC0415 - as above
+    from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
+
+    settings = _settings(Path(), {"store": store, "wait": wait})
+    place = open_store(settings.store.resolve())
+    with place.writing(datetime.now(UTC), settings.wait):
+        done = collect(place, keep, dry_run=dry_run)
+    if as_json:
+        _json(asdict(done))
+        return
+    verb = "would remove" if dry_run else "removed"
+    _lines(
+        [f"{verb} {len(done.runs)} runs and {done.files:,} files, {done.bytes / 1e6:,.1f} MB; {len(done.kept)} kept"]
     )
 
 

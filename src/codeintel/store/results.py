@@ -110,6 +110,15 @@ class Results:
             object_path(self._objects, part).unlink(missing_ok=True)
         return len(unsound)
 
+    def forget_lost(self) -> None:
+        """Drop results whose objects are gone, and give the space back."""
+        with self._lock:
+            rows = self._connection.execute("SELECT sequence, result FROM results").fetchall()
+            lost = [(sequence,) for sequence, row in rows if self._whole((row,)) is None]
+            with self._connection:
+                self._connection.executemany("DELETE FROM results WHERE sequence = ?", lost)
+            self._connection.execute("VACUUM")
+
     def close(self) -> None:
         self._connection.close()
 
