@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from codeintel.cpg.pipeline import PIPELINE
-from codeintel.cpg.views import sql_files
+from codeintel.cpg.views import sql_files, sql_text
 from codeintel.datafusion_engine.plan_cache import PlanCache
 from codeintel.datafusion_engine.snapshot import Snapshot
 from codeintel.errors import PlanError, StoreError, UsageError, nearest
@@ -24,7 +24,7 @@ from codeintel.relspec.pipeline import Pipeline
 from codeintel.relspec.plan_diff import changed_parts
 from codeintel.relspec.rustworkx_schedule import learn_weights
 from codeintel.settings import Settings, load_settings
-from codeintel.store.directory import KeptBytes, ensure_store, open_store
+from codeintel.store.directory import KeptBytes, ensure_store, is_store, open_store
 from codeintel.store.runs import (
     Manifest,
     Status,
@@ -136,13 +136,14 @@ def cpg_pipeline(settings: Settings) -> tuple[Pipeline, dict[str, str]]:
         for name, file in sql_files(folder).items():
             if name in views:
                 raise UsageError(f"{file}: there is a view {name!r} already; rename the file")
-            views[name], origins[name] = file.read_text("utf-8"), str(file)
+            views[name], origins[name] = sql_text(file), str(file)
     analyses = dict(PIPELINE.analyses)
     for module in settings.analyses:
         try:
             loaded = importlib.import_module(module)
-        except ImportError as error:
-            raise UsageError(f"analyses {module!r} cannot be imported: {error}") from error
+        except Exception as error:
+            reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+            raise UsageError(f"analyses {module!r} cannot be imported: {reason}") from error
         own = {n: f for n, f in vars(loaded).items() if inspect.isfunction(f) and hasattr(f, "output_schema")}
         if not own:
             raise UsageError(f"{module!r} holds no analysis; decorate its functions with @codeintel.analysis(schema)")
@@ -165,8 +166,9 @@ def build_pipeline(
     if settings.executor == "ray":
         raise UsageError("this version has no executor 'ray'; use local, or hamilton to compare with")
     given = settings.parameters() | dict(parameters or {})
-    started, is_new = datetime.now(UTC), not root.exists()
+    started = datetime.now(UTC)
     planned, plan = _planned(pipeline, settings, given, origins, root)
+    is_new = not root.exists()
     watch.planned(plan)
     place = ensure_store(root, settings.bucket_count, settings.namespace)
     try:
@@ -176,6 +178,10 @@ def build_pipeline(
         if is_new:
             shutil.rmtree(root, ignore_errors=True)
         raise
+    except BrokenPipeError:  # of whoever watches
+        raise
+    except OSError as error:
+        raise StoreError(f"store {root} cannot be written: {error.strerror or error}") from error
     result = _result(manifest, root)
     if manifest.status == "interrupted":
         raise BuildInterruptedError(result)
@@ -189,7 +195,7 @@ def _planned(
     origins: Mapping[str, str] | None,
     store: Path | None,
 ) -> tuple[PlannedPipeline, ExecutionPlan]:
-    exists = store is not None and (store / "store.json").exists()
+    exists = store is not None and is_store(store)
     cache = PlanCache(store / "cache" / "plans.json") if store is not None and exists else None
     planned = plan_pipeline(pipeline, parameters, origins=origins, cache=cache)
     history = task_seconds(open_store(store)) if store is not None and exists else []

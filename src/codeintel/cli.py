@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codeintel.errors import CodeintelError
+from codeintel.errors import CodeintelError, UsageError
 from codeintel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ app = typer.Typer(
 )
 out, err = Console(), Console(stderr=True)
 SHOWN_ROWS = 200
+MOST_COLUMNS = 10_000
 
 
 @app.callback(invoke_without_command=True)
@@ -60,12 +61,22 @@ class Format(StrEnum):
     arrow = "arrow"
 
 
-Store = Annotated[Path | None, typer.Option("--store", help="The store; `.codeintel` in the repository by default.")]
+# Whether a path can be read is told by who reads it, in one line.
+Store = Annotated[
+    Path | None,
+    typer.Option("--store", readable=False, help="The store; `.codeintel` in the repository by default."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Repository = Annotated[Path, typer.Argument(help="The repository: any directory that holds Python files.")]
+Repository = Annotated[
+    Path, typer.Argument(readable=False, help="The repository: any directory that holds Python files.")
+]
 Targets = Annotated[list[str] | None, typer.Option(help="Build this table and what it needs; may be repeated.")]
-Views = Annotated[list[Path] | None, typer.Option(help="Folder of SQL files to plan and run too; may be repeated.")]
-Analyses = Annotated[list[str] | None, typer.Option(help="Module whose analyses to run too; may be repeated.")]
+Views = Annotated[
+    list[Path] | None, typer.Option(readable=False, help="Folder of SQL files to plan and run too; may be repeated.")
+]
+Analyses = Annotated[
+    list[str] | None, typer.Option(help="Module, installed or here, whose analyses to run too; may be repeated.")
+]
 Include = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of further files to scan.")]
 Exclude = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of files not to scan.")]
 
@@ -74,13 +85,23 @@ def _settings(repository: Path, flags: Mapping[str, Any]) -> Settings:
     repository = repository.resolve()
     declared: dict[str, Any] = {}
     file = repository / "pyproject.toml"
-    if file.is_file():
+    try:
+        is_there = file.is_file()
+    except OSError:  # a directory that nobody may look into is for the command to tell
+        is_there = False
+    if is_there:
         try:
             declared = tomllib.loads(file.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            err.print(f"warning: settings in {file} are not read: {error}", markup=False, highlight=False)
+            reason = error.strerror if isinstance(error, OSError) else error
+            text = f"warning: settings in {file} are not read: {reason}"
+            err.print(text, markup=False, highlight=False, soft_wrap=True)
     given = {name: value or None if isinstance(value, list) else value for name, value in flags.items()}
-    return load_settings(given, os.environ, declared, repository=repository)  # noqa: TID251 - the one reader of it
+    settings = load_settings(given, os.environ, declared, repository=repository)  # noqa: TID251 - the one reader of it
+    if settings.analyses:
+        # Last, so that nothing there stands in for an installed module.
+        sys.path.append(str(Path.cwd()))  # noqa: TID251 - the one reader of it
+    return settings
 
 
 @app.command()
@@ -234,7 +255,10 @@ def plan(
     compiled = api.compile_plan(path, settings=settings)
     actions = api.plan_actions(compiled, settings.store.resolve())
     if html is not None:
-        html.write_text(plan_page.plan_page(compiled, f"Plan of {path.resolve().name}", actions), "utf-8")
+        try:
+            html.write_text(plan_page.plan_page(compiled, f"Plan of {path.resolve().name}", actions), "utf-8")
+        except OSError as error:
+            raise UsageError(f"{html} cannot be written: {error.strerror or error}") from None
         err.print(f"wrote {html}", markup=False, highlight=False)
     elif diff:
         found = plan_diff.diff_plans(api.plan_of_run(settings.store.resolve()), compiled)
@@ -271,7 +295,7 @@ def sql(
 
     text = sys.stdin.read() if query == "-" else query
     try:
-        found = codeintel.api.open(_store(store), run).sql(text, artifacts=artifacts).to_arrow_table()
+        found = codeintel.api.open(_store(store), run).rows(text, artifacts=artifacts)
     except KeyboardInterrupt:
         _leave(130)
     _write_rows(found, Format.json if as_json else form)
@@ -345,8 +369,12 @@ def gc(
 
 
 def _store(given: Path | None) -> Path:
-    """The store meant by --store, the environment or the working directory's own pyproject."""
-    return _settings(Path(), {"store": given}).store.resolve()
+    """The store meant by --store, by the environment, or by the nearest directory upwards that has one."""
+    here = Path.cwd()  # noqa: TID251 - the one reader of it
+    meant = _settings(here, {"store": given}).store.resolve()
+    if meant == here / ".codeintel" and not meant.exists():
+        return next((d / ".codeintel" for d in here.parents if (d / ".codeintel" / "store.json").is_file()), meant)
+    return meant
 
 
 def _json(value: Any) -> None:  # Any: whatever msgspec can encode
@@ -369,12 +397,13 @@ def _lines(lines: Iterable[str]) -> None:
 
 
 def _rows(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """A table as wide as the terminal; in a pipe as wide as its rows, so that what is cut out of it is whole."""
     table = Table(box=None, pad_edge=False)
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+    (out if out.is_terminal else Console(width=MOST_COLUMNS)).print(table)
 
 
 def _cell(value: Any) -> Any:

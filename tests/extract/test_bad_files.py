@@ -33,13 +33,14 @@ DEEP = {
     [
         (b"x = 1\ny = '\xff'\n", "decode", "UnicodeDecodeError", 2),
         (b"# coding: nonsense\n", "decode", "SyntaxError", 1),
+        (b"# coding: rot13\nk = 1\n", "parse", "SyntaxError", None),
         (b"x = 1\n\0", "parse", None, None),
         (bytes(range(256)), "decode", "UnicodeDecodeError", None),
         (b"def f(:\n", "parse", "SyntaxError", 1),
         (b"if x:\npass\n", "parse", "IndentationError", 2),
         *((source.encode(), "parse", None, None) for source in DEEP.values()),
     ],
-    ids=["not-utf-8", "unknown-encoding", "nul", "binary", "syntax", "indentation", *DEEP],
+    ids=["not-utf-8", "unknown-encoding", "no-text-encoding", "nul", "binary", "syntax", "indentation", *DEEP],
 )
 def test_a_file_that_cannot_be_parsed_is_a_row_with_its_stage(
     facts: Facts, source: bytes, stage: str, error: str | None, line: int | None
@@ -52,6 +53,7 @@ def test_a_file_that_cannot_be_parsed_is_a_row_with_its_stage(
     assert fault["message"]
     assert error in (None, fault["error"])
     assert line in (None, fault["line"])
+    assert fault["col"] is None or fault["col"] >= 0
 
 
 @pytest.mark.parametrize("source", ["nonlocal x\n", "def f(a, a): pass\n", "[y for x in (y := [1])]\n"])

@@ -120,16 +120,24 @@ def execute(
     except BaseException as error:
         if isinstance(error, Exception) or engine_errors.is_panic(error):
             schemas = {name: _schema_of(table) for name, table in inputs.items()}
-            raise engine_errors.explained(error, sql, schemas, f"view {task!r}" if task else "query", task) from None
+            raise engine_errors.explained(error, sql, schemas, _what(task), task) from None
         raise
+    found = collected(frame, task)
+    wanted = plain_schema(found.schema) if schema is None else schema
     try:
-        found = frame.to_arrow_table()
-        wanted = plain_schema(found.schema) if schema is None else schema
         return found.select(wanted.names).cast(wanted)
+    except pa.ArrowException as error:
+        raise RunError(f"{_what(task)} failed: {error}", task=task) from None
+
+
+def collected(frame: DataFrame, task: str | None = None) -> pa.Table:
+    """The rows of a planned query. RunError if it fails while running, the engine's panics included."""
+    try:
+        return frame.to_arrow_table()
     except BaseException as error:
         if isinstance(error, Exception) or engine_errors.is_panic(error):
             text, _ = engine_errors.reason(error)
-            raise RunError(f"{f'view {task!r}' if task else 'query'} failed: {text}", task=task) from None
+            raise RunError(f"{_what(task)} failed: {text}", task=task) from None
         raise
 
 
@@ -141,6 +149,10 @@ def read_only(context: SessionContext, query: str, known: Mapping[str, pa.Schema
         if isinstance(error, Exception) or engine_errors.is_panic(error):
             raise engine_errors.explained(error, query, known, "query", None) from None
         raise
+
+
+def _what(task: str | None) -> str:
+    return f"view {task!r}" if task else "query"
 
 
 def _schema_of(table: pa.Table | list[pa.RecordBatch]) -> pa.Schema:

@@ -43,7 +43,13 @@ class Snapshot:
             return read_buckets(self.store.objects, self._handle(name), schema, columns=wanted).select(wanted)
         chosen = ", ".join(f'"{column}"' for column in wanted)
         query = f'SELECT {chosen} FROM "{name}" WHERE {where}'  # noqa: S608 - run read-only, on the caller's own tables
-        return self.sql(query).to_arrow_table()
+        return self.rows(query)
+
+    def rows(self, query: str, *, artifacts: bool = False) -> pa.Table:
+        """Rows of a read-only query. Raises PlanError if it cannot be planned, RunError if it fails while running."""
+        from codeintel.datafusion_engine import session  # noqa: PLC0415 - as below
+
+        return session.collected(self.sql(query, artifacts=artifacts))
 
     def sql(self, query: str, *, artifacts: bool = False) -> Any:  # a datafusion.DataFrame, whose import is not cheap
         """A read-only query over the tables of the run, and over its artifacts if asked."""

@@ -200,5 +200,7 @@ def _compile_fault(stage: Stage, problem: BaseException) -> Fault:
     name = type(problem).__name__
     if isinstance(problem, SyntaxError):
         offset = problem.offset
-        return Fault(stage, name, problem.msg or name, problem.lineno or None, offset - 1 if offset else None)
+        return Fault(
+            stage, name, problem.msg or name, problem.lineno or None, offset - 1 if offset and offset > 0 else None
+        )
     return Fault(stage, name, str(problem) or "too deeply nested for the compiler")

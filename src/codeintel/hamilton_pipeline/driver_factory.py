@@ -64,7 +64,7 @@ def build_driver(
     builder = (
         driver.Builder()
         .with_modules(inputs, tasks, outputs)
-        .with_config({"plan": plan, "bench": bench})
+        .with_config({tasks.PLAN: plan, tasks.BENCH: bench})
         .with_adapters(PlanAdmissionGate(plan), submissions, groupings, *adapters)
     )
     if executor == "hamilton":

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from codeintel.datafusion_engine.diagnostics import plan_artifacts, run_artifacts, task_run_rows
-from codeintel.errors import AdmissionError, CodeintelError, DamagedObjectError, UsageError
+from codeintel.errors import AdmissionError, CodeintelError, DamagedObjectError, StoreError, UsageError
 from codeintel.hamilton_pipeline.driver_factory import build_driver
 from codeintel.hamilton_pipeline.modules.tasks import Bench
 from codeintel.hamilton_pipeline.partition_jobs import peak_resident_bytes
@@ -86,7 +86,7 @@ def run_plan(
             # What is damaged is removed and made again, all else reused; if nothing was, starting over helps nothing.
             if not damaged or not results.sweep():
                 break
-    _raise_usage(outcome)
+    _raise_what_no_task_can_help(outcome)
     status: Status = "interrupted" if outcome.interrupted else "failed" if outcome.failed else "ok"
     if settings.strict and status == "ok" and files["failed"]:
         status = "failed"
@@ -158,10 +158,10 @@ def _publish(
     return published
 
 
-def _raise_usage(outcome: ExecutionOutcome) -> None:
-    """A repository without Python is wrong use, found by the scan; everything else that fails is the run's to tell."""
+def _raise_what_no_task_can_help(outcome: ExecutionOutcome) -> None:
+    """Wrong use that the scan found, and a store that cannot be written; all else that fails is the run's to tell."""
     for error in outcome.failed.values():
-        if isinstance(error, UsageError | AdmissionError):
+        if isinstance(error, UsageError | AdmissionError | StoreError) and not isinstance(error, DamagedObjectError):
             raise error
 
 

@@ -99,9 +99,11 @@ def open_store(root: Path) -> Store:
     """The store at `root`. Raises StoreError if there is none, or if it is foreign, newer or damaged."""
     try:
         facts = msgspec.json.decode((root / "store.json").read_bytes(), type=StoreFacts)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(f"no store at {root}; build one with: codeintel build") from error
-    except (OSError, msgspec.DecodeError) as error:
+    except OSError as error:
+        raise StoreError(f"store {root} cannot be read: {error.strerror or error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{root / 'store.json'} is not a codeintel store: {error}") from error
     if facts.format != FORMAT:
         raise StoreError(f"{root} is not a codeintel store (its format is {facts.format!r})")
@@ -113,12 +115,20 @@ def open_store(root: Path) -> Store:
     return Store(root, facts.bucket_count, facts.namespace)
 
 
+def is_store(root: Path) -> bool:
+    """Whether somebody made a store there, of whatever format. Raises StoreError if that cannot be seen."""
+    try:
+        return (root / "store.json").exists()
+    except OSError as error:
+        raise StoreError(f"store {root} cannot be read: {error.strerror or error}") from error
+
+
 def ensure_store(root: Path, bucket_count: int, namespace: str) -> Store:
     """The store at `root`, made if there is none.
 
     Raises StoreError if the directory holds something else, or a store made with another bucket count or namespace.
     """
-    if (root / "store.json").exists():
+    if is_store(root):
         store = open_store(root)
         if (store.bucket_count, store.namespace) != (bucket_count, namespace):
             raise StoreError(
@@ -127,9 +137,9 @@ def ensure_store(root: Path, bucket_count: int, namespace: str) -> Store:
             )
         return store
     try:
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        if root.exists() and not (root.is_dir() and all(map(_is_begun, root.iterdir()))):
             raise StoreError(f"{root} exists and is not a codeintel store; choose another --store")
-        for folder in ("objects", "tables", "runs", "cache"):
+        for folder in _FOLDERS:
             (root / folder).mkdir(parents=True, exist_ok=True)
         (root / ".gitignore").write_text("*\n")
         facts = StoreFacts(FORMAT, FORMAT_VERSION, bucket_count, namespace)
@@ -137,6 +147,16 @@ def ensure_store(root: Path, bucket_count: int, namespace: str) -> Store:
     except OSError as error:
         raise StoreError(f"store {root} cannot be written: {error.strerror or error}") from error
     return Store(root, bucket_count, namespace)
+
+
+_FOLDERS = ("objects", "tables", "runs", "cache")
+
+
+def _is_begun(entry: Path) -> bool:
+    """Whether this may lie in a store whose making was cut short, before it had its `store.json`."""
+    if entry.name in _FOLDERS:
+        return entry.is_dir() and not any(entry.iterdir())
+    return entry.name == ".gitignore" or entry.name.startswith(".store.json.")
 
 
 class KeptBytes(MutableMapping[str, bytes]):

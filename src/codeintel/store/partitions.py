@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from codeintel.errors import DamagedObjectError
+from codeintel.errors import DamagedObjectError, StoreError
 from codeintel.fingerprint import digest, digest_bytes
 
 Format = Literal["arrow", "parquet"]
@@ -182,7 +183,10 @@ def split_by_bucket(table: pa.Table) -> list[tuple[int, pa.Table]]:
 
 
 def write_partition(objects: Path, table: pa.Table, form: Format) -> Partition:
-    """Store `table` (key order, no bucket column) unless a sound object has its version. Durable on return."""
+    """Store `table` (key order, no bucket column) unless a sound object has its version. Durable on return.
+
+    Raises StoreError if the object cannot be written.
+    """
     version = data_version(table)
     target = objects / version[:2] / f"{version}.{form}"
     if (kept := _sound(target, table, version, form)) is not None:
@@ -190,16 +194,18 @@ def write_partition(objects: Path, table: pa.Table, form: Format) -> Partition:
     sink = pa.BufferOutputStream()
     _write(table, form, sink)
     content = memoryview(sink.getvalue())
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(f".{os.getpid()}.tmp")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
     return Partition(version, table.num_rows, form, digest_bytes(content.cast("B")), len(content.cast("B")))
 
 

@@ -89,11 +89,13 @@ def read_run(store: Store, run_id: str | None = None) -> Manifest:
             raise StoreError(
                 f"store {store.root} holds no complete run yet; build one with: codeintel build"
             ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"store {store.root} cannot be read: {error}") from error
+    elif run_id not in run_ids(store):  # a name, never a path
+        raise UsageError(f"no run {run_id!r} in {store.root}; {nearest(run_id, run_ids(store))}")
     path = store.runs / run_id / "manifest.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except FileNotFoundError as error:
-        raise UsageError(f"no run {run_id!r} in {store.root}; {nearest(run_id, run_ids(store))}") from error
     except (OSError, msgspec.DecodeError) as error:
         raise StoreError(f"manifest of run {run_id} cannot be read: {error}") from error
 

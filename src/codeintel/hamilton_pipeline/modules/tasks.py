@@ -104,6 +104,10 @@ class Bench:
         )
 
 
+PLAN, BENCH = "codeintel.plan", "codeintel.bench"
+"""Keys of the driver's configuration; with a dot, so that no table can have their names."""
+
+
 class planned(NodeCreator):  # noqa: N801 - a decorator
     """One node for every task of `kind` in the plan, each calling the decorated function with its task."""
 
@@ -111,14 +115,14 @@ class planned(NodeCreator):  # noqa: N801 - a decorator
         self.kind, self.returns = kind, returns
 
     def required_config(self) -> list[str]:
-        return ["plan", "bench"]
+        return [PLAN, BENCH]
 
     def validate(self, fn: Callable[..., Any]) -> None:
         """Any function that takes a bench, a task and handles will do."""
 
     def generate_nodes(self, fn: Callable[..., Any], config: dict[str, Any]) -> list[node.Node]:
-        plan: ExecutionPlan = config["plan"]
-        bench: Bench = config["bench"]
+        plan: ExecutionPlan = config[PLAN]
+        bench: Bench = config[BENCH]
         doc = inspect.getdoc(fn) or ""
         return [
             node.Node(
@@ -146,7 +150,7 @@ _LAYERS: Mapping[Kind, str] = {
 }
 
 
-def _call(function: Callable[..., Any], bench: Bench, task: Task, **inputs: Any) -> Any:
+def _call(function: Callable[..., Any], bench: Bench, task: Task, /, **inputs: Any) -> Any:
     return function(bench, task, inputs)
 
 
