@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def compile_plan(path: str | Path, *, settings: Settings | None = None, **change
     repository, settings = _repository(path, settings, changes)
     pipeline, origins = cpg_pipeline(settings)
     parameters = settings.parameters() | {"repository": repository}
-    return _planned(pipeline, settings, parameters, origins, settings.store.resolve())[1]
+    return _planned(pipeline, settings, parameters, origins, Path(realpath(settings.store)))[1]
 
 
 def plan_of_run(store: Path, run: str | None = None) -> ExecutionPlan:
@@ -121,7 +122,7 @@ def plan_actions(plan: ExecutionPlan, store: Path) -> dict[str, tuple[str, str]]
 
 
 def _repository(path: str | Path, settings: Settings | None, changes: Mapping[str, Any]) -> tuple[Path, Settings]:
-    repository = Path(path).resolve()
+    repository = Path(realpath(path))  # of a link that leads round in a circle too, which the scan then tells
     check_repository(repository)
     if settings is None:
         return repository, load_settings(changes, {}, {}, repository=repository)
@@ -162,7 +163,7 @@ def build_pipeline(
     watch: Watch | None = None,
 ) -> BuildResult:
     """Plan and run any pipeline into `store`. `parameters` reach the functions that declare them. Raises as `build`."""
-    settings, watch, root = settings or Settings(), watch or Watch(), Path(store).resolve()
+    settings, watch, root = settings or Settings(), watch or Watch(), Path(realpath(store))
     if settings.executor == "ray":
         raise UsageError("this version has no executor 'ray'; use local, or hamilton to compare with")
     given = settings.parameters() | dict(parameters or {})
@@ -247,5 +248,5 @@ def _result(manifest: Manifest, root: Path) -> BuildResult:
 
 def open(store: str | Path, run: str | None = None) -> Snapshot:  # noqa: A001 - the public name
     """The current run of a store, or the one named. Raises StoreError if there is none."""
-    place = open_store(Path(store).resolve())
+    place = open_store(Path(realpath(store)))
     return Snapshot(place, read_run(place, run))

@@ -82,7 +82,7 @@ Exclude = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of fi
 
 
 def _settings(repository: Path, flags: Mapping[str, Any]) -> Settings:
-    repository = repository.resolve()
+    repository = Path(os.path.realpath(repository))
     declared: dict[str, Any] = {}
     file = repository / "pyproject.toml"
     try:
@@ -219,7 +219,11 @@ def _tell(result: BuildResult, as_json: bool) -> None:
         err.print(f"skipped ({reason}): {', '.join(sorted(names))}", markup=False, highlight=False, soft_wrap=True)
     if result.status != "ok":
         err.print("nothing was published; the run before stays current", markup=False, highlight=False)
-    elif files["failed"]:
+    if result.status == "failed" and not result.errors and files["failed"]:
+        asked = f"codeintel sql --run {result.run_id} 'SELECT * FROM extract_errors'"  # noqa: S608 - for people
+        text = f"--strict asks for no failed files; why they failed: {asked}"
+        err.print(text, markup=False, highlight=False, soft_wrap=True)
+    elif result.status == "ok" and files["failed"]:
         err.print("why files failed: codeintel sql 'SELECT * FROM extract_errors'", markup=False, highlight=False)
 
 
@@ -253,15 +257,17 @@ def plan(
         },
     )
     compiled = api.compile_plan(path, settings=settings)
-    actions = api.plan_actions(compiled, settings.store.resolve())
+    actions = api.plan_actions(compiled, Path(os.path.realpath(settings.store)))
     if html is not None:
         try:
-            html.write_text(plan_page.plan_page(compiled, f"Plan of {path.resolve().name}", actions), "utf-8")
+            html.write_text(
+                plan_page.plan_page(compiled, f"Plan of {Path(os.path.realpath(path)).name}", actions), "utf-8"
+            )
         except OSError as error:
             raise UsageError(f"{html} cannot be written: {error.strerror or error}") from None
         err.print(f"wrote {html}", markup=False, highlight=False)
     elif diff:
-        found = plan_diff.diff_plans(api.plan_of_run(settings.store.resolve()), compiled)
+        found = plan_diff.diff_plans(api.plan_of_run(Path(os.path.realpath(settings.store))), compiled)
         if as_json:
             _json(asdict(found))
         else:
@@ -356,7 +362,7 @@ def gc(
     from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
 
     settings = _settings(Path(), {"store": store, "wait": wait})
-    place = open_store(settings.store.resolve())
+    place = open_store(Path(os.path.realpath(settings.store)))
     with place.writing(datetime.now(UTC), settings.wait):
         done = collect(place, keep, dry_run=dry_run)
     if as_json:
@@ -371,7 +377,7 @@ def gc(
 def _store(given: Path | None) -> Path:
     """The store meant by --store, by the environment, or by the nearest directory upwards that has one."""
     here = Path.cwd()  # noqa: TID251 - the one reader of it
-    meant = _settings(here, {"store": given}).store.resolve()
+    meant = Path(os.path.realpath(_settings(here, {"store": given}).store))
     if meant == here / ".codeintel" and not meant.exists():
         return next((d / ".codeintel" for d in here.parents if (d / ".codeintel" / "store.json").is_file()), meant)
     return meant

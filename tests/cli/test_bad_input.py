@@ -205,3 +205,21 @@ def test_a_full_disk_fails_the_build_and_leaves_the_last_run_current(tmp_path: P
     fails(done, 3, "cannot be written", "File too large")
     assert (tmp_path / "r/.codeintel/current").read_text() == before
     assert codeintel("build", "r", cwd=tmp_path).returncode == 0
+
+
+def test_a_link_that_leads_round_in_a_circle_is_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    write_repository(tmp_path, {"r/a.py": "x = 1\n"})
+    fails(codeintel("build", "loop", cwd=tmp_path), 2, "loop cannot be read", "symbolic links")
+    fails(codeintel("build", "r", "--store", "loop", cwd=tmp_path), 3, "loop")
+    fails(codeintel("sql", "SELECT 1", "--store", "loop", cwd=tmp_path), 3, "loop")
+
+
+def test_a_strict_build_says_what_failed_it_and_how_to_see_it(tmp_path: Path) -> None:
+    root = write_repository(tmp_path, {"a.py": "x = 1\n", "bad.py": "def f(:\n"})
+    done = codeintel("build", "--strict", cwd=root)
+    assert done.returncode == 1
+    (hint,) = [line for line in done.stderr.splitlines() if line.startswith("--strict")]
+    run = hint.partition("--run ")[2].split()[0]
+    shown = codeintel("sql", "SELECT path FROM extract_errors", "--run", run, "--format", "csv", cwd=root)
+    assert shown.stdout.splitlines() == ["path", "bad.py"]
