@@ -31,7 +31,7 @@ HEAVY_ROWS = 150_000
 """Rows read above which a task leaves the driver: below, starting a process costs more than the work."""
 HEAVY_SECONDS = 2.0
 """Seconds that a task took in runs before, above which it leaves the driver however little it reads."""
-GROUP_ROWS = 40_000
+GROUP_ROWS = 60_000
 """Rows a worker should hold of a partitioned task's inputs at a time."""
 
 
