@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -123,3 +124,14 @@ def test_buckets_are_split_and_read_back_with_their_number(tmp_path: Path) -> No
     }
     assert read_buckets(tmp_path, handle, schema, columns=["bucket"], buckets=[7]).to_pydict() == {"bucket": [7, 7]}
     assert read_buckets(tmp_path, handle, schema, buckets=[1]).num_rows == 0
+
+
+def test_threads_that_write_the_same_rows_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    rows = table([{"id": i, "name": "x" * 50, "flag": True, "share": 0.0} for i in range(2000)])
+    for attempt in range(20):
+        objects = tmp_path / str(attempt)
+        with ThreadPoolExecutor(8) as pool:
+            parts = set(pool.map(lambda _, at=objects: write_partition(at, rows, "arrow"), range(8)))
+        assert {part.version for part in parts} == {data_version(rows)}
+        assert all(read_partition(objects, part).num_rows == 2000 for part in parts)
+        assert [p.suffix for p in objects.rglob("*") if p.is_file()] == [".arrow"]

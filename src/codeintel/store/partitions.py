@@ -8,6 +8,7 @@ The column `bucket` is never stored: the partition knows it.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ def write_partition(objects: Path, table: pa.Table, form: Format) -> Partition:
     sink = pa.BufferOutputStream()
     _write(table, form, sink)
     content = memoryview(sink.getvalue())
-    temporary = target.with_suffix(f".{os.getpid()}.tmp")
+    temporary = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
