@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from codeintel.errors import UsageError
 from codeintel.extract import repo_scan
 from codeintel.extract.git_files import git_listing
-from codeintel.extract.repo_scan import REPO_FILES, bucket_of, check_holds_python, check_repository, repo_files, scan
+from codeintel.extract.repo_scan import REPO_FILES, bucket_of, check_repository, repo_files, scan
 from codeintel.fingerprint import digest_bytes
 
 from .conftest import AsNobody, Git, Tree, errors, modules, only, paths, write
@@ -417,14 +417,13 @@ def test_what_is_no_repository_is_refused_in_one_line(tree: Tree, tmp_path: Path
         root / "empty": "is empty; give the directory of a repository",
         root / "store": "is a store of codeintel; give the directory of a repository",
     }.items():
-        for refuse in (check_repository, check_holds_python, scan):
+        for refuse in (check_repository, scan):
             with pytest.raises(UsageError) as raised:
                 refuse(path)
             assert str(raised.value) == f"{path} {message}"
-    for refuse in (check_holds_python, scan):
-        with pytest.raises(UsageError, match="holds no Python: no file that is not ignored is named"):
-            refuse(root)
-        refuse(root, ("readme.*",))
+    with pytest.raises(UsageError, match="holds no Python: no file that is not ignored is named"):
+        scan(root)
+    assert [file.path for file in scan(root, ("readme.*",))] == ["readme.txt"]
 
 
 def test_a_directory_that_may_not_be_read_is_refused(tree: Tree, as_nobody: AsNobody) -> None:

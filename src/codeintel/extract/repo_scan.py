@@ -129,13 +129,6 @@ def check_repository(repository: Path) -> None:
         raise UsageError(f"{path} is a store of codeintel; give the directory of a repository")
 
 
-def check_holds_python(repository: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
-    """Raise UsageError if `scan` would, without reading a file: what to ask before a store is made."""
-    check_repository(repository)
-    if not any(True for _ in _tree(repository, include, exclude).files()):
-        raise _no_python(repository)
-
-
 def scan(
     repository: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = (), bucket_count: int = 64
 ) -> list[ScannedFile]:
