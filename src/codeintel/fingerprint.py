@@ -13,7 +13,7 @@ import inspect
 import platform
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
@@ -134,20 +134,16 @@ def _tree(module: str) -> ast.Module | None:
 @cache
 def _imports(module: str) -> tuple[str, ...]:
     """Modules of the same top-level package that `module` imports, wherever in it."""
-    tree = _tree(module)
-    return tuple(sorted(set(_imported_names(tree, module)))) if tree else ()
+    root = module.partition(".")[0]
+    names = {name for name in _syntax(module)[1] if name.partition(".")[0] == root and _tree(name) is not None}
+    return tuple(sorted(names))
 
 
 @cache
 def _foreign(module: str) -> frozenset[str]:
     """Top-level packages that `module` imports from outside its own package and the standard library."""
-    tree, names = _tree(module), set[str]()
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            names.add(node.module.partition(".")[0])
-    return frozenset(names - sys.stdlib_module_names - {module.partition(".")[0]})
+    roots = {name.partition(".")[0] for name in _syntax(module)[1]}
+    return frozenset(roots - sys.stdlib_module_names - {module.partition(".")[0]})
 
 
 @cache
@@ -158,36 +154,27 @@ def _version(package: str) -> str:
         return str(getattr(sys.modules.get(package), "__version__", ""))
 
 
-def _imported_names(tree: ast.Module, module: str) -> Iterator[str]:
-    root = module.partition(".")[0]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            candidates = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = module if _is_package(module) else module.rpartition(".")[0]
-            base = (
-                importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-                if node.level
-                else (node.module or "")
-            )
-            candidates = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in candidates if name.partition(".")[0] == root and _tree(name) is not None)
-
-
-def _is_package(module: str) -> bool:
-    return hasattr(sys.modules.get(module), "__path__")
+def _module_digest(module: str) -> str:
+    return _syntax(module)[0] or digest("unknowable", uuid.uuid4().hex)
 
 
 @cache
-def _module_digest(module: str) -> str:
-    tree = _tree(module)
+def _syntax(module: str) -> tuple[str, frozenset[str]]:
+    """Digest of a module without docstrings, and every name it may import; no digest where there is no source."""
+    tree, names = _tree(module), set[str]()
     if tree is None:
-        return digest("unknowable", uuid.uuid4().hex)
+        return "", frozenset()
+    package = module if hasattr(sys.modules.get(module), "__path__") else module.rpartition(".")[0]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
-            ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-    return digest(ast.dump(tree))
+        match node:
+            case ast.Import():
+                names |= {alias.name for alias in node.names}
+            case ast.ImportFrom():
+                base = node.module or ""
+                if node.level:
+                    base = importlib.util.resolve_name("." * node.level + base, package)
+                names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                if ast.get_docstring(node, clean=False) is not None:
+                    node.body = node.body[1:] or [ast.Pass()]
+    return digest(ast.dump(tree)), frozenset(names)
