@@ -14,12 +14,13 @@ from codeintel.datafusion_engine.needed_columns import needed_columns, only
 from codeintel.datafusion_engine.partition_modes import partition_modes
 from codeintel.datafusion_engine.references import References, references
 from codeintel.datafusion_engine.scans import scans, table_of, variant_of, walk_scans
-from codeintel.datafusion_engine.schemas import plain_schema, schema_digest
+from codeintel.datafusion_engine.schemas import plain_schema
 from codeintel.datafusion_engine.session import QUERIES_ONLY, ScalarFunction, new_session, register_stubs
 from codeintel.datafusion_engine.sql_text import calls, front_matter, refuse_what_no_view_may_do, tokens
 from codeintel.errors import PlanError, nearest
 from codeintel.fingerprint import digest
 from codeintel.relspec.task import Mode
+from codeintel.store.partitions import schema_digest
 
 _TABLE_FUNCTIONS = frozenset({"generate_series()", "range()"})
 _NOT_QUERIES = frozenset({"Analyze", "DescribeTable", "Explain"})

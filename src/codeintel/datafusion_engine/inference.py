@@ -25,11 +25,12 @@ from codeintel.datafusion_engine.plan_cache import (
     decoded_schema,
     encoded_schema,
 )
-from codeintel.datafusion_engine.schemas import is_file_keyed, schema_digest
+from codeintel.datafusion_engine.schemas import is_file_keyed
 from codeintel.datafusion_engine.sql_text import front_matter, line_of
 from codeintel.errors import PlanError
 from codeintel.fingerprint import digest_bytes
 from codeintel.relspec.task import Task
+from codeintel.store.partitions import schema_digest
 
 if TYPE_CHECKING:
     from codeintel.datafusion_engine.session import ScalarFunction

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from codeintel.fingerprint import digest
-
-
-def schema_digest(schema: pa.Schema) -> str:
-    """Digest of names, types, nullability and order."""
-    return digest([(field.name, str(field.type), field.nullable) for field in schema])
-
 
 def is_file_keyed(schema: pa.Schema) -> bool:
     """Whether a declared table of this schema is partitioned by bucket: it has `path` and `bucket`."""

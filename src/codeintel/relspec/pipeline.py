@@ -70,7 +70,6 @@ class Contract:
     table: Table
     grain: str
     meanings: Mapping[str, str]
-    nullable: frozenset[str] = frozenset()
     allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
     severity: Severity = "fail"

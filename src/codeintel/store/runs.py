@@ -70,7 +70,6 @@ class Manifest(msgspec.Struct, frozen=True):
     cpu_s: float
     peak_rss_mb: float
     errors: dict[str, str] = {}
-    versions: dict[str, str] = {}
 
 
 def write_run(store: Store, manifest: Manifest) -> None:
