@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeintel import fingerprint
-from codeintel.fingerprint import code_digest, digest
+from codeintel import code_fingerprint
+from codeintel.code_fingerprint import code_digest
+from codeintel.fingerprint import digest
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.floats(allow_nan=False),
@@ -59,7 +60,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
             (folder / f"{name}.py").write_text(text)
         for name in [n for n in sys.modules if n.partition(".")[0] == "made"]:
             del sys.modules[name]
-        for cached in vars(fingerprint).values():
+        for cached in vars(code_fingerprint).values():
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
         importlib.invalidate_caches()

@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from codeintel.api import BuildResult, Snapshot, build, build_pipeline, compile_plan, open  # noqa: A004
+    from codeintel.api import BuildResult, build, build_pipeline, compile_plan, open, why  # noqa: A004
     from codeintel.datafusion_engine.inference import infer_tasks
+    from codeintel.datafusion_engine.snapshot import Snapshot
     from codeintel.errors import CodeintelError
     from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan
     from codeintel.relspec.pipeline import Contract, Extractor, Pipeline, Reference, Source, Table, analysis
@@ -34,11 +35,13 @@ __all__ = [
     "compile_plan",
     "infer_tasks",
     "open",
+    "why",
 ]
 
 _HOMES = {
-    "codeintel.api": ("BuildResult", "Snapshot", "build", "build_pipeline", "compile_plan", "open"),
+    "codeintel.api": ("BuildResult", "build", "build_pipeline", "compile_plan", "open", "why"),
     "codeintel.datafusion_engine.inference": ("infer_tasks",),
+    "codeintel.datafusion_engine.snapshot": ("Snapshot",),
     "codeintel.errors": ("CodeintelError",),
     "codeintel.relspec.execution_plan": ("ExecutionPlan", "compile_execution_plan"),
     "codeintel.relspec.pipeline": ("Contract", "Extractor", "Pipeline", "Reference", "Source", "Table", "analysis"),

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import shutil
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib import import_module, metadata
 from os.path import realpath
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-from codeintel.cpg.pipeline import PIPELINE
+from codeintel.cpg.readings import READS
 from codeintel.cpg.views import sql_files, sql_text
-from codeintel.datafusion_engine.plan_cache import PlanCache
-from codeintel.datafusion_engine.snapshot import Snapshot
 from codeintel.errors import PlanError, StoreError, UsageError, nearest
 from codeintel.extract.repo_scan import check_repository
-from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, plan_pipeline
-from codeintel.hamilton_pipeline.pipeline_run import Watch, run_plan
+from codeintel.fingerprint import digest, digest_bytes
+from codeintel.hamilton_pipeline import cache_lineage
+from codeintel.hamilton_pipeline.cache_lineage import Why, causes_of
+from codeintel.hamilton_pipeline.pipeline_run import READ, REUSED, run_plan, unchanged_run
+from codeintel.hamilton_pipeline.prediction import predict
+from codeintel.hamilton_pipeline.process_usage import cpu_seconds
+from codeintel.hamilton_pipeline.readings import Read, Reading, read_sources
+from codeintel.hamilton_pipeline.run_frame import RunFrame, Watch
 from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json
-from codeintel.relspec.pipeline import Pipeline
-from codeintel.relspec.plan_diff import changed_parts
 from codeintel.relspec.rustworkx_schedule import learn_weights
 from codeintel.settings import Settings, load_settings
-from codeintel.store.directory import KeptBytes, ensure_store, is_store, open_store
-from codeintel.store.runs import (
-    Manifest,
-    Status,
-    read_run,
-    task_seconds,
-)
+from codeintel.store.directory import KeptBytes, Store, ensure_store, is_store, open_store
+from codeintel.store.results import Results
+from codeintel.store.runs import Manifest, Status, TaskRun, current_run, read_run, task_seconds
+
+if TYPE_CHECKING:  # a build with nothing to do must not pay for engines
+    from codeintel.datafusion_engine.snapshot import Snapshot
+    from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
+    from codeintel.relspec.pipeline import Pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,8 @@ def build(
     store that is busy, foreign or unwritable. A task that fails does not raise: `status` is then `failed`.
     """
     repository, settings = _repository(path, settings, changes)
-    pipeline, origins = cpg_pipeline(settings)
-    return build_pipeline(
-        pipeline, settings.store, settings=settings, parameters={"repository": repository}, origins=origins, watch=watch
-    )
+    work = _Work(READS, lambda: cpg_pipeline(settings), _identity(settings))
+    return _built(work, settings, {"repository": repository}, watch or Watch())
 
 
 def compile_plan(path: str | Path, *, settings: Settings | None = None, **changes: Any) -> ExecutionPlan:
@@ -98,27 +101,40 @@ def plan_of_run(store: Path, run: str | None = None) -> ExecutionPlan:
         raise StoreError(f"{file} cannot be read: {error}") from error
 
 
-def plan_actions(plan: ExecutionPlan, store: Path) -> dict[str, tuple[str, str]]:
-    """What a build would do with each task, and why, as far as it can be told without reading any data.
+def plan_actions(path: str | Path, plan: ExecutionPlan, settings: Settings) -> dict[str, tuple[str, str]]:
+    """What a build of the graph would do with each task of `plan` now, and why. Reads the sources, runs nothing.
 
-    `run`: a source, or a task that the current run's plan had not or had otherwise. `maybe`: the rest, which is reused
-    where nothing that it reads has changed.
+    `run`: a source, or a task without a result for what it reads. `maybe`: depends on a result of this very build.
+    `reuse`: its result is in the store.
     """
-    try:
-        before = plan_of_run(store).tasks
-    except StoreError:
-        return dict.fromkeys(plan.tasks, ("run", "nothing has been built yet"))
-    actions = {}
+    repository, root = Path(realpath(path)), Path(realpath(settings.store))
+    reads = {name: read for name, read in READS.items() if name in plan.tasks}
+    readings = read_sources(reads, settings.parameters() | {"repository": repository})
+    if not is_store(root):
+        return {n: ("run", READ if t.kind == "source" else "nothing has been built yet") for n, t in plan.tasks.items()}
+    store = open_store(root)
+    with closing(Results(store.cache, store.objects)) as results:
+        found = predict(plan, readings, results, reuse=settings.cache_policy != "off")
+    runs = {name: TaskRun("ran" if action == "run" else "") for name, action in found.actions.items()}
+    causes = causes_of(store, plan, found.versions, runs, {})
+    actions: dict[str, tuple[str, str]] = {}
     for name, task in plan.tasks.items():
+        action, unknown = found.actions[name], [table for table in sorted(task.inputs) if table not in found.versions]
         if task.kind == "source":
-            actions[name] = ("run", "read at every build")
-        elif name not in before:
-            actions[name] = ("run", "new")
-        elif before[name].signature != task.signature:
-            actions[name] = ("run", f"changed: {', '.join(changed_parts(before[name], task))}")
+            actions[name] = action, READ if name in found.versions else f"{READ}; its rows are new"
+        elif action == "maybe":
+            actions[name] = action, f"reused unless this changes: {', '.join(unknown)}"
         else:
-            actions[name] = ("maybe", "reused unless what it reads has changed")
+            actions[name] = action, causes.get(name, REUSED if action == "reuse" else "")
     return actions
+
+
+def why(store: str | Path, name: str, run: str | None = None) -> Why:
+    """Why a task or table was computed or reused, or a file extracted, in a run: the current one by default.
+
+    Raises StoreError if there is no such store, UsageError for a name that the run does not know.
+    """
+    return cache_lineage.why(open_store(Path(realpath(store))), name, run)
 
 
 def _repository(path: str | Path, settings: Settings | None, changes: Mapping[str, Any]) -> tuple[Path, Settings]:
@@ -131,6 +147,10 @@ def _repository(path: str | Path, settings: Settings | None, changes: Mapping[st
 
 def cpg_pipeline(settings: Settings) -> tuple[Pipeline, dict[str, str]]:
     """The graph's pipeline with the user's own views and analyses, and the file each view of theirs comes from."""
+    import inspect  # noqa: PLC0415 - see the top
+
+    from codeintel.cpg.pipeline import PIPELINE  # noqa: PLC0415 - see the top
+
     views = dict(PIPELINE.views)
     origins: dict[str, str] = {}
     for folder in settings.views:
@@ -141,7 +161,7 @@ def cpg_pipeline(settings: Settings) -> tuple[Pipeline, dict[str, str]]:
     analyses = dict(PIPELINE.analyses)
     for module in settings.analyses:
         try:
-            loaded = importlib.import_module(module)
+            loaded = import_module(module)
         except Exception as error:
             reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
             raise UsageError(f"analyses {module!r} cannot be imported: {reason}") from error
@@ -163,22 +183,31 @@ def build_pipeline(
     watch: Watch | None = None,
 ) -> BuildResult:
     """Plan and run any pipeline into `store`. `parameters` reach the functions that declare them. Raises as `build`."""
-    settings, watch, root = settings or Settings(), watch or Watch(), Path(realpath(store))
+    settings = replace(settings or Settings(), store=Path(store))
+    reads = {name: source.read for name, source in pipeline.sources.items()}
+    work = _Work(reads, lambda: (pipeline, dict(origins or {})), "")
+    return _built(work, settings, dict(parameters or {}), watch or Watch())
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be built: its external reads, the pipeline with its views' files, and a digest of all that is planned.
+
+    The identity is empty where it cannot be told without loading the pipeline.
+    """
+
+    reads: Mapping[str, Read]
+    load: Callable[[], tuple[Pipeline, dict[str, str]]]
+    identity: str
+
+
+def _built(work: _Work, settings: Settings, parameters: Mapping[str, Any], watch: Watch) -> BuildResult:
     if settings.executor == "ray":
         raise UsageError("this version has no executor 'ray'; use local, or hamilton to compare with")
-    given = settings.parameters() | dict(parameters or {})
-    started = datetime.now(UTC)
-    planned, plan = _planned(pipeline, settings, given, origins, root)
-    is_new = not root.exists()
-    watch.planned(plan)
-    place = ensure_store(root, settings.bucket_count, settings.namespace)
+    root = Path(realpath(settings.store))
     try:
-        with place.writing(started, settings.wait):
-            manifest = run_plan(place, pipeline, planned, plan, given, settings, watch, started)
-    except UsageError:
-        if is_new:
-            shutil.rmtree(root, ignore_errors=True)
-        raise
+        with ExitStack() as held:
+            manifest = _run(work, settings, settings.parameters() | dict(parameters), watch, root, held)
     except BrokenPipeError:  # of whoever watches
         raise
     except OSError as error:
@@ -189,6 +218,82 @@ def build_pipeline(
     return result
 
 
+def _run(
+    work: _Work, settings: Settings, parameters: Mapping[str, Any], watch: Watch, root: Path, held: ExitStack
+) -> Manifest:
+    """One run; the store's lock, once taken, is left to `held`."""
+    started, clock, cpu_before = datetime.now(UTC), perf_counter(), cpu_seconds()
+    place, readings = None, dict[str, Reading]()
+    if work.identity and is_store(root):
+        place = ensure_store(root, settings.bucket_count, settings.namespace)
+        held.enter_context(place.writing(started, settings.wait))
+        if (plan := _kept_plan(place, work.identity)) is not None:
+            watch.planned(plan)
+            readings = _readings(work.reads, plan, parameters)
+            frame = RunFrame.begin(place, started, clock, cpu_before)
+            if (manifest := unchanged_run(frame, plan, readings, settings, work.identity)) is not None:
+                return manifest
+    pipeline, origins = work.load()
+    planned, plan = _planned(pipeline, settings, parameters, origins, root)
+    watch.planned(plan)
+    if place is None:
+        if not is_store(root):
+            readings = _readings(work.reads, plan, parameters)  # wrong use leaves nothing behind
+        place = ensure_store(root, settings.bucket_count, settings.namespace)
+        held.enter_context(place.writing(started, settings.wait))
+    readings = readings or _readings(work.reads, plan, parameters)
+    frame = RunFrame.begin(place, started, clock, cpu_before)
+    if not work.identity and (manifest := unchanged_run(frame, plan, readings, settings, "")) is not None:
+        return manifest
+    return run_plan(frame, pipeline, planned, plan, parameters, readings, settings, watch, work.identity)
+
+
+def _readings(reads: Mapping[str, Read], plan: ExecutionPlan, parameters: Mapping[str, Any]) -> dict[str, Reading]:
+    """The sources of a plan, read. Raises the UsageError of any that was asked for what makes no sense."""
+    readings = read_sources({name: read for name, read in reads.items() if name in plan.tasks}, parameters)
+    for reading in readings.values():
+        if isinstance(reading.error, UsageError):
+            raise reading.error
+    return readings
+
+
+def _identity(settings: Settings) -> str:
+    """Digest of all that the plan of the graph is made from; empty if modules of the user have a part in it."""
+    if settings.analyses:
+        return ""
+    package = Path(__file__).parent
+    code = [
+        (path.relative_to(package).as_posix(), digest_bytes(path.read_bytes()))
+        for path in sorted(package.rglob("*"))
+        if path.suffix in (".py", ".sql")
+    ]
+    needed = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in metadata.requires("codeintel") or ()}
+    libraries = [(name, _installed(name)) for name in sorted(needed)]
+    views = [
+        (str(folder), name, sql_text(file)) for folder in settings.views for name, file in sql_files(folder).items()
+    ]
+    return digest(code, libraries, views, sys.version, settings.parameters(), settings.targets)
+
+
+def _installed(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # of an extra
+        return ""
+
+
+def _kept_plan(store: Store, identity: str) -> ExecutionPlan | None:
+    """The plan of the current run, if a plan made now would be the same."""
+    current = current_run(store)
+    if current is None or current.identity != identity:
+        return None
+    try:
+        saved = (store.runs / current.run_id / "plan.json").read_bytes()
+        return plan_from_json(saved, KeptBytes(store.cache / "plans"))
+    except (OSError, ValueError):
+        return None
+
+
 def _planned(
     pipeline: Pipeline,
     settings: Settings,
@@ -196,6 +301,9 @@ def _planned(
     origins: Mapping[str, str] | None,
     store: Path | None,
 ) -> tuple[PlannedPipeline, ExecutionPlan]:
+    from codeintel.datafusion_engine.plan_cache import PlanCache  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.pipeline_plan import plan_pipeline  # noqa: PLC0415 - see the top
+
     exists = store is not None and is_store(store)
     cache = PlanCache(store / "cache" / "plans.json") if store is not None and exists else None
     planned = plan_pipeline(pipeline, parameters, origins=origins, cache=cache)
@@ -248,5 +356,7 @@ def _result(manifest: Manifest, root: Path) -> BuildResult:
 
 def open(store: str | Path, run: str | None = None) -> Snapshot:  # noqa: A001 - the public name
     """The current run of a store, or the one named. Raises StoreError if there is none."""
+    from codeintel.datafusion_engine.snapshot import Snapshot  # noqa: PLC0415 - see the top
+
     place = open_store(Path(realpath(store)))
     return Snapshot(place, read_run(place, run))

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codeintel.errors import CodeintelError, UsageError
+from codeintel.errors import CodeintelError, UsageError, nearest
 from codeintel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def plan(
         },
     )
     compiled = api.compile_plan(path, settings=settings)
-    actions = api.plan_actions(compiled, Path(os.path.realpath(settings.store)))
+    actions = api.plan_actions(path, compiled, settings)
     if html is not None:
         try:
             html.write_text(
@@ -346,6 +346,56 @@ def runs(store: Store = None, as_json: AsJson = False) -> None:
             )
             for r in rows
         ],
+    )
+
+
+@app.command()
+def why(
+    name: Annotated[str, typer.Argument(help="A task, a table, or a file by its path in the repository.")],
+    store: Store = None,
+    run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a table was computed, reused or skipped, down to the file, view, code or setting that changed.
+
+    Example: [bold]codeintel why cpg_edges[/bold]
+    """
+    import codeintel.api  # noqa: PLC0415 - as above
+
+    found = codeintel.api.why(_store(store), name, run)
+    if as_json:
+        _json(asdict(found))
+        return
+    _lines(f"{'  ' * depth}{step.name} {step.outcome}: {step.cause}" for depth, step in enumerate(found.chain))
+
+
+@app.command()
+def lineage(
+    name: Annotated[str | None, typer.Argument(help="A task or table; all of them by default.")] = None,
+    store: Store = None,
+    run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what every task of a run was made of: keys, data versions, what became of it and why."""
+    from codeintel.hamilton_pipeline.cache_lineage import lineage_of  # noqa: PLC0415 - as above
+    from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
+    from codeintel.store.runs import read_run  # noqa: PLC0415 - as above
+
+    place = open_store(_store(store))
+    manifest = read_run(place, run)
+    rows = lineage_of(place, manifest.run_id)
+    if name is not None:
+        known = [row.node_name for row in rows]
+        rows = [row for row in rows if row.node_name == name]
+        if not rows:
+            raise UsageError(f"no task {name!r} in run {manifest.run_id}; {nearest(name, known)}")
+    if as_json:
+        about = {"run_id": manifest.run_id, "plan_signature": manifest.plan_signature}
+        _json([about | row._asdict() for row in rows])
+        return
+    _rows(
+        ("task", "outcome", "data", "signature", "cause"),
+        [(r.node_name, r.outcome, r.data_version[:12], r.task_signature[:12], r.cause) for r in rows],
     )
 
 

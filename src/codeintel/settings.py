@@ -185,7 +185,7 @@ class Settings:
         changes="results", flag=False,
     )  # fmt: skip
     bucket_count: int = _setting(
-        64, "Partitions of each table; choose more above ten million lines. Fixed when a store is made.", _integer(1),
+        64, "Partitions of each table; choose more above ten million lines.", _integer(1),
         changes="results", flag=False,
     )  # fmt: skip
     max_file_bytes: int = _setting(

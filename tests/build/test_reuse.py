@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import codeintel
 from codeintel.store.directory import open_store
-from codeintel.store.partitions import object_path
+from codeintel.store.handles import object_path
 from tests.build.conftest import FILES, write_repository
 
 Make = Callable[[Mapping[str, str | bytes]], Path]

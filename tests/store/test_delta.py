@@ -10,7 +10,8 @@ import pytest
 from deltalake import DeltaTable
 
 from codeintel.store.delta import VERSIONS_KEY, commit_table
-from codeintel.store.partitions import TableHandle, split_by_bucket, write_partition
+from codeintel.store.handles import TableHandle
+from codeintel.store.partitions import split_by_bucket, write_partition
 
 SCHEMA = pa.schema(
     [

@@ -12,12 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeintel.errors import StoreError
+from codeintel.store.handles import Format, TableHandle, object_path
 from codeintel.store.partitions import (
-    Format,
-    TableHandle,
     data_version,
     in_key_order,
-    object_path,
     read_buckets,
     read_partition,
     split_by_bucket,

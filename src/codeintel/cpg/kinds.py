@@ -6,22 +6,6 @@ construct, the name follows its pattern. Grammar: the `ast` module's abstract gr
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from codeintel.relspec.pipeline import Table
-
-NODE_KINDS = Table(
-    pa.schema(
-        [
-            pa.field("kind", pa.string(), nullable=False),
-            pa.field("label", pa.string(), nullable=False),
-            pa.field("operator", pa.string()),
-            pa.field("contained", pa.bool_(), nullable=False),
-        ]
-    ),
-    key=("kind",),
-)
-
 _OPERATORS = {
     "Assign": "assignment",
     "AnnAssign": "assignment",
@@ -120,15 +104,9 @@ _CONTAINED = {
 LABELS: dict[str, str] = {kind: label for label, kinds in _LABELS.items() for kind in kinds}
 
 
-def node_kinds() -> pa.Table:
-    """One row per node kind, sorted by kind."""
-    rows = [
-        {
-            "kind": kind,
-            "label": label,
-            "operator": f"<operator>.{operator}" if (operator := _OPERATORS.get(kind)) else None,
-            "contained": label in _CONTAINED,
-        }
+def node_kinds() -> list[tuple[str, str, str | None, bool]]:
+    """Kind, label, operator and whether a METHOD contains it, sorted by kind."""
+    return [
+        (kind, label, f"<operator>.{operator}" if (operator := _OPERATORS.get(kind)) else None, label in _CONTAINED)
         for kind, label in sorted(LABELS.items())
     ]
-    return pa.Table.from_pylist(rows, schema=NODE_KINDS.schema)

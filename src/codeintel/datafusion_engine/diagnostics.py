@@ -1,132 +1,121 @@
-"""A run's artifacts as tables of declared schemas. The plan's signature stands in every row of the plan's."""
+"""A run's artifacts: their columns, their rows, and the same as Arrow tables.
+
+Every artifact begins with the columns `run_id` and `plan_signature`, which its file does not repeat. Nothing here
+needs Arrow before somebody asks for tables.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
+from codeintel.obs.diagnostics import Row, artifact_names, read_artifact
 from codeintel.relspec import plan_drift
 from codeintel.relspec.execution_outcome import ExecutionOutcome
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.store.runs import TaskRun
 
-_STR, _INT, _REAL = pa.string(), pa.int32(), pa.float64()
+if TYPE_CHECKING:  # a build with nothing to do must not pay for it
+    import pyarrow as pa
 
-PLAN_TASKS = pa.schema(
-    {
-        "plan_signature": _STR,
-        "task": _STR,
-        "kind": _STR,
-        "signature": _STR,
-        "generation": _INT,
-        "weight": _REAL,
-        "criticality": _REAL,
-        "slack": _REAL,
-        "on_critical_path": pa.bool_(),
-    }
-)  # seconds for weight, criticality and slack
-PLAN_EDGES = pa.schema(
-    {
-        "plan_signature": _STR,
-        "input": _STR,
-        "task": _STR,
-        "mode": _STR,
-        "columns": pa.list_(_STR),
-        "reduced": pa.bool_(),
-    }
-)
-PLAN_LINEAGE = pa.schema(
-    {
-        "plan_signature": _STR,
-        "task": _STR,
-        "column": _STR,
-        "input": _STR,
-        "input_column": _STR,
-    }
-)
-TASK_RUNS = pa.schema(
-    {
-        "run_id": _STR,
-        "task": _STR,
-        "outcome": _STR,
-        "reason": _STR,
-        "seconds": _REAL,
-        "signature": _STR,
-        "cpu_s": _REAL,
+_STR, _INT, _REAL, _BOOL, _STRS, _PAIRS = "string", "int64", "float64", "bool", "strings", "pairs"
+
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    # seconds for weight, criticality and slack
+    "plan_tasks": {
+        "task": _STR, "kind": _STR, "signature": _STR, "generation": _INT, "weight": _REAL, "criticality": _REAL,
+        "slack": _REAL, "on_critical_path": _BOOL,
+    },
+    "plan_edges": {"input": _STR, "task": _STR, "mode": _STR, "columns": _STRS, "reduced": _BOOL},
+    "plan_lineage": {"task": _STR, "column": _STR, "input": _STR, "input_column": _STR},
+    "schedule": plan_drift.columns_of(plan_drift.Scheduled),
+    "admission": plan_drift.columns_of(plan_drift.Admission),
+    "groupings": plan_drift.columns_of(plan_drift.Grouping),
+    "drift": plan_drift.columns_of(plan_drift.Drift),
+    # seconds of wall time and of CPU, megabytes
+    "task_runs": {
+        "task": _STR, "outcome": _STR, "reason": _STR, "seconds": _REAL, "signature": _STR, "cpu_s": _REAL,
         "peak_mb": _REAL,
-    }
-)
+    },
+    "source_changes": {"source": _STR, "key": _STR, "change": _STR},
+    "hamilton_cache_lineage_v2": {
+        "node_name": _STR, "task_signature": _STR, "cache_key": _STR, "code_version": _STR, "data_version": _STR,
+        "dependencies_data_versions": _PAIRS, "behavior": _STR, "outcome": _STR, "cause": _STR,
+    },
+}  # fmt: skip
+OF_PLAN = ("plan_tasks", "plan_edges", "plan_lineage", "schedule")
+"""Artifacts that are the same in every run of one plan on the same weights."""
 
 
-def plan_artifacts(plan: ExecutionPlan) -> dict[str, pa.Table]:
-    """The plan as tables: its tasks, its edges, and where each column of a view comes from."""
-    schedule, signature = plan.schedule, plan.signature
-    generation, critical = schedule.generation_of(), set(schedule.critical_path)
-    reduced = set(plan.graph.reduced_edges())
-    tasks = [
-        (
-            signature,
-            name,
-            task.kind,
-            task.signature,
-            generation[name],
-            schedule.weights[name],
-            schedule.criticality[name],
-            schedule.slack[name],
-            name in critical,
-        )
-        for name, task in plan.tasks.items()
-    ]
-    edges = [
-        (signature, table, name, mode, sorted(task.columns.get(table, ())), (table, name) in reduced)
-        for name, task in plan.tasks.items()
-        for table, mode in sorted(task.inputs.items())
-    ]
-    lineage = [
-        (signature, name, column, table, source)
-        for name, task in plan.tasks.items()
-        for column, pairs in sorted(task.lineage.items())
-        for table, source in sorted(pairs)
-    ]
+def plan_artifacts(plan: ExecutionPlan) -> dict[str, list[Row]]:
+    """The plan as rows: its tasks, its edges, where each column of a view comes from, and its schedule."""
+    schedule, generation = plan.schedule, plan.schedule.generation_of()
+    critical, reduced = set(schedule.critical_path), set(plan.graph.reduced_edges())
     return {
-        "plan_tasks": _table(tasks, PLAN_TASKS),
-        "plan_edges": _table(edges, PLAN_EDGES),
-        "plan_lineage": _table(lineage, PLAN_LINEAGE),
-    }
+        "plan_tasks": [
+            (name, task.kind, task.signature, generation[name], schedule.weights[name], schedule.criticality[name],
+             schedule.slack[name], name in critical)
+            for name, task in plan.tasks.items()
+        ],
+        "plan_edges": [
+            (table, name, mode, sorted(task.columns.get(table, ())), (table, name) in reduced)
+            for name, task in plan.tasks.items()
+            for table, mode in sorted(task.inputs.items())
+        ],
+        "plan_lineage": [
+            (name, column, table, source)
+            for name, task in plan.tasks.items()
+            for column, pairs in sorted(task.lineage.items())
+            for table, source in sorted(pairs)
+        ],
+        "schedule": _rows(plan_drift.schedule_rows(plan)),
+    }  # fmt: skip
 
 
-def run_artifacts(run_id: str, plan: ExecutionPlan, outcome: ExecutionOutcome) -> dict[str, pa.Table]:
-    """What a run did beside what its plan says: admission, schedule, groupings and drift."""
-    about = {"run_id": run_id, "plan_signature": plan.signature}
+def run_artifacts(plan: ExecutionPlan, outcome: ExecutionOutcome) -> dict[str, list[Row]]:
+    """What a run did beside what its plan says: admission, groupings and drift."""
     return {
-        "admission": _rows_table(plan_drift.admission_rows(outcome), plan_drift.Admission, about),
-        "schedule": _rows_table(plan_drift.schedule_rows(plan), plan_drift.Scheduled, about),
-        "groupings": _rows_table(plan_drift.grouping_rows(plan, outcome.groups), plan_drift.Grouping, about),
-        "drift": _rows_table(plan_drift.drift(plan, outcome), plan_drift.Drift, about),
+        "admission": _rows(plan_drift.admission_rows(outcome)),
+        "groupings": _rows(plan_drift.grouping_rows(plan, outcome.groups)),
+        "drift": _rows(plan_drift.drift(plan, outcome)),
     }
 
 
-def row_schema(row: type) -> pa.Schema:
-    """Schema of an artifact whose rows are values of `row`: run and plan, then its fields."""
-    names = {"run_id": "string", "plan_signature": "string", **plan_drift.columns_of(row)}
-    return pa.schema({name: pa.type_for_alias(kind) for name, kind in names.items()})
+def task_run_rows(runs: Mapping[str, TaskRun]) -> list[Row]:
+    return [(name, r.outcome, r.reason, r.seconds, r.signature, r.cpu_s, r.peak_mb) for name, r in sorted(runs.items())]
 
 
-def _rows_table(rows: Sequence[object], row: type, about: Mapping[str, str]) -> pa.Table:
-    names = list(plan_drift.columns_of(row))
-    values = [{**about} | {name: getattr(each, name) for name in names} for each in rows]
-    return pa.Table.from_pylist(values, schema=row_schema(row))
+def _rows(rows: Sequence[object]) -> list[Row]:
+    return [tuple(getattr(row, name) for name in plan_drift.columns_of(type(row))) for row in rows]
 
 
-def task_run_rows(run_id: str, runs: dict[str, TaskRun]) -> pa.Table:
-    rows = [
-        (run_id, name, r.outcome, r.reason, r.seconds, r.signature, r.cpu_s, r.peak_mb)
-        for name, r in sorted(runs.items())
-    ]
-    return _table(rows, TASK_RUNS)
+def artifact_schema(name: str) -> pa.Schema:
+    """Declared schema of an artifact."""
+    import pyarrow as pa  # noqa: PLC0415 - see the top
+
+    lists = {_STRS: pa.list_(pa.string()), _PAIRS: pa.map_(pa.string(), pa.string())}
+    columns = {"run_id": _STR, "plan_signature": _STR, **COLUMNS[name]}
+    return pa.schema({column: lists.get(kind) or pa.type_for_alias(kind) for column, kind in columns.items()})
 
 
-def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+def artifact_tables(folder: Path, run_id: str, plan_signature: str) -> dict[str, pa.Table]:
+    """Artifacts of a run as tables, by name."""
+    import pyarrow as pa  # noqa: PLC0415 - see the top
+
+    tables = {}
+    for name in artifact_names(folder):
+        if name not in COLUMNS:
+            continue
+        rows: list[Any] = read_artifact(folder, name)
+        schema = artifact_schema(name)
+        columns: list[list[Any]] = [[run_id] * len(rows), [plan_signature] * len(rows)]
+        columns += [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * (len(schema) - 2)
+        pairs = [pa.types.is_map(kind) for kind in schema.types]
+        values = [
+            [list(v.items()) for v in column] if is_map else column
+            for column, is_map in zip(columns, pairs, strict=True)
+        ]
+        arrays = [pa.array(column, kind) for column, kind in zip(values, schema.types, strict=True)]
+        tables[name] = pa.Table.from_arrays(arrays, schema=schema)
+    return tables

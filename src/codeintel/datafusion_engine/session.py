@@ -13,10 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 from datafusion import DataFrame, SessionConfig, SessionContext, SQLOptions, udf
 
+from codeintel.code_fingerprint import code_digest
 from codeintel.datafusion_engine import engine_errors
 from codeintel.datafusion_engine.schemas import plain_schema
 from codeintel.errors import RunError, StoreError
-from codeintel.fingerprint import code_digest, digest
+from codeintel.fingerprint import digest
 
 _OPTIONS = {
     # Plans must carry the types of the Arrow tables they will run on.

@@ -9,11 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from codeintel.datafusion_engine.diagnostics import artifact_tables
 from codeintel.errors import StoreError, UsageError, nearest
 from codeintel.fingerprint import digest_bytes
-from codeintel.obs.diagnostics import read_artifacts
 from codeintel.store.directory import Store
-from codeintel.store.partitions import TableHandle, is_bucketed, object_path, read_buckets
+from codeintel.store.handles import TableHandle, object_path
+from codeintel.store.partitions import is_bucketed, read_buckets
 from codeintel.store.runs import Manifest, artifacts_of
 
 
@@ -58,7 +59,7 @@ class Snapshot:
         context = session.new_session()
         named = {token.name for token in sql_text.tokens(query) if token.kind in ("word", "quoted")}
         schemas = {name: self.schema(name) for name in self.manifest.schemas}
-        extra = read_artifacts(artifacts_of(self.store, self.manifest.run_id)) if artifacts else {}
+        extra = self.artifacts() if artifacts else {}
         for name in sorted(schemas.keys() & named):
             if name in self.manifest.tables:
                 objects = {b: object_path(self.store.objects, p) for b, p in self._handle(name).partitions.items()}
@@ -68,6 +69,11 @@ class Snapshot:
         session.register_arrow(context, {n: t for n, t in extra.items() if n in named})
         known = schemas | {n: t.schema for n, t in extra.items()}
         return session.read_only(context, query, known)
+
+    def artifacts(self) -> dict[str, pa.Table]:
+        """What is known about the run, as tables by name: see `datafusion_engine.diagnostics`."""
+        run = self.manifest
+        return artifact_tables(artifacts_of(self.store, run.run_id), run.run_id, run.plan_signature)
 
     def source(self, node_id: int) -> str:
         """The exact text of a node. Raises UsageError for an unknown node, StoreError if its file has changed since."""

@@ -44,7 +44,7 @@ from codeintel.fingerprint import SIZE
 from codeintel.relspec.pipeline import Table
 
 if TYPE_CHECKING:  # a build with nothing to do must not pay for importing Arrow
-    import pyarrow as pa
+    pass
 
 # Directories nobody means by "this repository's code". One that is a regular package is kept: `build` and `venv` are
 # names of packages too.
@@ -96,19 +96,6 @@ def _repo_files() -> Table:
         ]
     )
     return Table(schema, ("path",))
-
-
-def repo_files(repository: Path, include: tuple[str, ...], exclude: tuple[str, ...], bucket_count: int) -> pa.Table:
-    """One row per file of the repository, sorted by (bucket, path). Raises UsageError as `scan` does."""
-    return as_table(scan(repository, include, exclude, bucket_count))
-
-
-def as_table(files: Iterable[ScannedFile]) -> pa.Table:
-    """`files` as an Arrow table of `REPO_FILES`' schema, in the order given."""
-    import pyarrow as pa  # noqa: PLC0415  as above
-
-    schema = _repo_files().schema
-    return pa.Table.from_pylist([file._asdict() for file in files], schema=schema)
 
 
 def check_repository(repository: Path) -> None:

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from codeintel.errors import ContractError
 from codeintel.relspec.pipeline import Contract, Reference
-from codeintel.store.partitions import TableHandle, is_bucketed, read_buckets
+from codeintel.store.handles import TableHandle
+from codeintel.store.partitions import is_bucketed, read_buckets
 from codeintel.store.results import Tables
 
 _Targets = Mapping[int, np.ndarray]  # distinct values by bucket, sorted

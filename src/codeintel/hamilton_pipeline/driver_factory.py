@@ -10,7 +10,7 @@ from hamilton import driver
 from hamilton.execution.executors import MultiThreadingExecutor
 from hamilton.lifecycle.base import LifecycleAdapter
 
-from codeintel.hamilton_pipeline.modules import inputs, outputs, tasks
+from codeintel.hamilton_pipeline.modules import execution_plan, inputs, outputs, tasks
 from codeintel.hamilton_pipeline.modules.tasks import Bench
 from codeintel.hamilton_pipeline.plan_executor import PlanGraphExecutor
 from codeintel.hamilton_pipeline.scheduling_hooks import (
@@ -24,16 +24,21 @@ from codeintel.relspec.execution_plan import ExecutionPlan
 
 @dataclass(frozen=True, slots=True)
 class PlanDriver:
-    """A driver whose graph has one node per task of `plan`, and the hooks that watch it run."""
+    """A driver with a node for each task in `wanted` and for what those read, and the hooks that watch it run."""
 
     plan: ExecutionPlan
+    wanted: tuple[str, ...]
     hamilton: driver.Driver
     submissions: PlanTaskSubmissionHook
     groupings: PlanTaskGroupingHook
 
     def execute(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:  # Any: handles, by task
-        """What every task of the plan returned; tasks that failed or were skipped are missing. See `outcome`."""
-        return self.hamilton.execute(list(self.plan.tasks), overrides=dict(overrides or {}))
+        """What every wanted task returned; tasks that failed or were skipped are missing. See `outcome`.
+
+        `overrides` are values of tasks that are reused.
+        """
+        known = {name: value for name, value in (overrides or {}).items() if name in self.hamilton.graph.nodes}
+        return self.hamilton.execute(list(self.wanted), overrides=known)
 
     @property
     def outcome(self) -> ExecutionOutcome:
@@ -46,6 +51,7 @@ def build_driver(
     plan: ExecutionPlan,
     bench: Bench,
     *,
+    wanted: Sequence[str] | None = None,
     executor: Literal["local", "hamilton"] = "local",
     on_unknown: Literal["raise", "skip"] = "raise",
     memory_limit: float | None = None,
@@ -54,27 +60,30 @@ def build_driver(
     observe: Callable[[NodeEvent], None] | None = None,
     on_interrupt: Callable[[ExecutionOutcome], None] | None = None,
 ) -> PlanDriver:
-    """The driver of `plan`.
+    """The driver of `plan`, or of those of its tasks that are `wanted`; the others are reused.
 
     `local` runs it in the plan's order; `hamilton` on Hamilton's own dynamic executor, first in first out and stopping
     at the first error, for comparison. `memory` estimates megabytes by task, of which tasks that run at a time may take
     `memory_limit`.
     """
+    names = tuple(plan.tasks if wanted is None else wanted)
+    nodes = {*names, *(table for name in names for table in plan.tasks[name].inputs)}
     submissions, groupings = PlanTaskSubmissionHook(plan), PlanTaskGroupingHook(plan)
     builder = (
         driver.Builder()
-        .with_modules(inputs, tasks, outputs)
-        .with_config({tasks.PLAN: plan, tasks.BENCH: bench})
+        .with_modules(inputs, execution_plan, tasks, outputs)
+        .with_config({tasks.PLAN: plan, tasks.BENCH: bench, tasks.NODES: tuple(sorted(nodes))})
         .with_adapters(PlanAdmissionGate(plan), submissions, groupings, *adapters)
     )
     if executor == "hamilton":
         # Only nodes in a Parallelizable block would go to the remote executor, so both are the same kind.
         builder = builder.enable_dynamic_execution(allow_experimental_mode=True)
         builder = builder.with_local_executor(MultiThreadingExecutor(bench.jobs))
-        return PlanDriver(plan, builder.build(), submissions, groupings)
+        return PlanDriver(plan, names, builder.build(), submissions, groupings)
     built = builder.build()
     built.graph_executor = PlanGraphExecutor(
         built.adapter, plan, jobs=bench.jobs, on_unknown=on_unknown, memory_limit=memory_limit, memory=memory,
+        absent={name: "reused" for name in plan.tasks if name not in names},
         observe=observe, on_interrupt=on_interrupt,
     )  # fmt: skip
-    return PlanDriver(plan, built, submissions, groupings)
+    return PlanDriver(plan, names, built, submissions, groupings)

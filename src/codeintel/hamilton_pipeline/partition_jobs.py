@@ -6,10 +6,8 @@ before a job needs one, and never Hamilton, because every worker pays for what i
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,12 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from codeintel.errors import ContractError, DamagedObjectError, RunError
+from codeintel.hamilton_pipeline.process_usage import forget_peak, peak_resident_bytes
 from codeintel.relspec.pipeline import Contract, Table
+from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
 from codeintel.store.partitions import (
-    UNPARTITIONED,
-    Format,
-    Partition,
-    TableHandle,
     conformed,
     in_key_order,
     is_bucketed,
@@ -257,24 +253,9 @@ def perform(job: Job) -> Done:
     """Run a job in this process and account for it."""
     started = time.process_time()
     if multiprocessing.parent_process() is not None:
-        _forget_peak()
+        forget_peak()
     partitions, extracted = job.run()
     return Done(partitions, time.process_time() - started, os.getpid(), peak_resident_bytes(), extracted)
-
-
-def _forget_peak() -> None:
-    with contextlib.suppress(OSError):  # not Linux: the peak is then that of all jobs so far
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_resident_bytes() -> int:
-    """Highest resident size of this process, of a worker since its last job began where the system can tell."""
-    try:
-        # What getrusage says began with the memory of the process that this one was forked from.
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 class _NoPandas(MetaPathFinder):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from codeintel.code_fingerprint import code_parts
 from codeintel.datafusion_engine.inference import infer
 from codeintel.datafusion_engine.plan_cache import PlanCache
 from codeintel.datafusion_engine.sql_text import front_matter
 from codeintel.errors import PlanError, nearest
-from codeintel.fingerprint import code_digest, digest
+from codeintel.fingerprint import digest
 from codeintel.hamilton_pipeline.contract_job import ContractJob
 from codeintel.hamilton_pipeline.partition_jobs import perform
 from codeintel.relspec.pipeline import Contract, Pipeline, Table
@@ -191,8 +192,14 @@ def filled(name: str, function: Callable[..., object], parameters: Mapping[str, 
     return {p.name: parameters[p.name] for p in wanted if p.name in parameters}
 
 
-def _settings(values: Mapping[str, Any]) -> str:
-    return digest({n: v for n, v in values.items() if n not in HANDLES})
+def _setting_parts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {f"setting {name}": digest(value) for name, value in values.items() if name not in HANDLES}
+
+
+@cache
+def _own_code(function: Callable[..., object]) -> str:
+    """Digest of this package's own code, which reads no environment: only the command line may."""
+    return digest({n: d for n, d in code_parts(function).items() if not n.startswith("environment")})
 
 
 def _source_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Task]:
@@ -200,10 +207,9 @@ def _source_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Tas
     for name, source in pipeline.sources.items():
         parts = {"schema": schema_digest(source.table.schema)}
         if isinstance(source.read, Path):
-            parts["settings"] = digest(source.read)
+            parts["path"] = digest(source.read)
         else:
-            parts["code"] = code_digest(source.read)
-            parts["settings"] = _settings(filled(name, source.read, parameters))
+            parts |= code_parts(source.read) | _setting_parts(filled(name, source.read, parameters))
         tasks.append(Task.of_parts(name, "source", {}, {}, parts))
     return tasks
 
@@ -217,11 +223,7 @@ def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[
                 f"extractor {name!r} reads {source!r}, which is no source; {nearest(source, pipeline.sources)}",
                 subject=name,
             )
-        parts = {
-            "code": code_digest(extractor.extract),
-            "settings": _settings(filled(name, extractor.extract, parameters, taken=1)),
-            "engine": digest("python", platform.python_version()),
-        }
+        parts = code_parts(extractor.extract) | _setting_parts(filled(name, extractor.extract, parameters, taken=1))
         columns = {source: frozenset(pipeline.sources[source].table.schema.names)}
         tasks.append(Task.of_parts(name, "extractor", {source: "same_bucket"}, columns, parts))
         tasks += [
@@ -249,18 +251,14 @@ def _analysis_task(
             )
     inputs: dict[str, Mode] = {p.name: "whole" for p in wanted if p.name in tables}
     settings = {p.name: parameters[p.name] for p in wanted if p.name in parameters and p.name not in tables}
-    parts = {
-        "code": code_digest(analyse),
-        "schema": schema_digest(tables[name].schema),
-        "settings": _settings(settings),
-        "engine": digest("python", platform.python_version(), "pyarrow", pa.__version__),
-    }
+    parts = code_parts(analyse) | _setting_parts(settings)
+    parts |= {"schema": schema_digest(tables[name].schema), "library pyarrow": digest(pa.__version__)}
     return Task.of_parts(name, "analysis", inputs, {t: frozenset(tables[t].schema.names) for t in inputs}, parts)
 
 
 def _as_run(task: Task, contract: Contract | None) -> Task:
     """The task signed with what writes its rows too: the code that runs jobs, and the contract checked on the way."""
-    parts = {**task.parts, "runner": code_digest(perform)}
+    parts = {**task.parts, "runner": _own_code(perform)}
     if contract is not None:
         parts["contract"] = _contract_digest(contract)
     return Task.of_parts(task.name, task.kind, task.inputs, task.columns, parts, task.lineage)
@@ -288,6 +286,6 @@ def _output_task(table: str, contract: Contract) -> Task:
     parts = {
         "schema": schema_digest(contract.table.schema),
         "contract": _contract_digest(contract),
-        "runner": code_digest(ContractJob.run),
+        "runner": _own_code(ContractJob.run),
     }
     return Task.of_parts(output_task(table, contract), "output", inputs, columns, parts)

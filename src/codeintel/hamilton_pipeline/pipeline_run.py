@@ -1,155 +1,278 @@
-"""The frame of a run: its id, the driver between two clocks, publishing, and the manifest that says what came of it."""
+"""Running a plan: what has to run goes through a driver, what it made is published, and the run says what came of it.
+
+A build in which nothing changed ends before any of that: `unchanged_run` imports neither Hamilton nor an engine.
+"""
 
 from __future__ import annotations
 
-import resource
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import datetime
-from time import perf_counter
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from codeintel.datafusion_engine.diagnostics import plan_artifacts, run_artifacts, task_run_rows
+from codeintel.datafusion_engine.diagnostics import run_artifacts, task_run_rows
 from codeintel.errors import AdmissionError, CodeintelError, DamagedObjectError, StoreError, UsageError
-from codeintel.hamilton_pipeline.driver_factory import build_driver
-from codeintel.hamilton_pipeline.modules.tasks import Bench
-from codeintel.hamilton_pipeline.partition_jobs import peak_resident_bytes
-from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
-from codeintel.hamilton_pipeline.workers import ProcessWorkers, process_workers
-from codeintel.obs.diagnostics import write_artifacts
-from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeEvent
-from codeintel.relspec.execution_plan import ExecutionPlan, plan_to_json
-from codeintel.relspec.pipeline import Pipeline
+from codeintel.hamilton_pipeline import cache_lineage
+from codeintel.hamilton_pipeline.cache_policy import POLICIES
+from codeintel.hamilton_pipeline.prediction import Prediction, predict, reading_key
+from codeintel.hamilton_pipeline.process_usage import peak_resident_bytes
+from codeintel.hamilton_pipeline.readings import Reading
+from codeintel.hamilton_pipeline.run_frame import RunFrame, Watch, table_values
+from codeintel.obs.diagnostics import Row
+from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeOutcome
+from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.settings import Settings
-from codeintel.store.delta import commit_table
-from codeintel.store.directory import Store, write_atomically
-from codeintel.store.partitions import TableHandle, read_buckets
-from codeintel.store.results import Results
+from codeintel.store.directory import Store
+from codeintel.store.handles import TableHandle, table_file, version_of
+from codeintel.store.results import NodeResult, Results
 from codeintel.store.runs import (
     Manifest,
     PublishedTable,
     Status,
-    StoredHandle,
     TaskRun,
-    artifacts_of,
+    current_run,
     task_memory,
-    write_run,
 )
+
+if TYPE_CHECKING:  # a build with nothing to do must not pay for them
+    from codeintel.hamilton_pipeline.modules.tasks import Bench
+    from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
+    from codeintel.hamilton_pipeline.workers import ProcessWorkers
+    from codeintel.relspec.pipeline import Pipeline, Table
+
+REUSED = "nothing that it reads has changed"
+READ = "read at every build"
+
+
+def unchanged_run(
+    frame: RunFrame, plan: ExecutionPlan, readings: Mapping[str, Reading], settings: Settings, identity: str
+) -> Manifest | None:
+    """The record of a run in which nothing has to run or to be published; None if anything has."""
+    store, before = frame.store, current_run(frame.store)
+    if before is None or settings.cache_policy == "off" or (settings.strict and before.files["failed"]):
+        return None
+    with closing(Results(store.cache, store.objects)) as results:
+        found = predict(plan, readings, results)
+    if found.to_run(plan):
+        return None
+    handles = table_values(found.values, plan)
+    if not _is_published(store, before, handles, plan):
+        return None
+    tasks = {
+        name: TaskRun("ran", readings[name].seconds, READ, task.signature)
+        if task.kind == "source"
+        else TaskRun("reused", 0.0, REUSED, task.signature)
+        for name, task in plan.tasks.items()
+    }
+    nodes = {
+        name: NodeOutcome(name, name, "ran") if task.kind == "source" else NodeOutcome(name, name, "skipped", "reused")
+        for name, task in plan.tasks.items()
+    }
+    artifacts: dict[str, list[Row]] = {
+        **run_artifacts(plan, ExecutionOutcome(nodes)),
+        "task_runs": task_run_rows(tasks),
+    }
+    artifacts[cache_lineage.LINEAGE] = _lineage(plan, found.versions, tasks, settings, {})
+    artifacts[cache_lineage.SOURCE_CHANGES] = []
+    total = before.files["total"]
+    return frame.end(
+        plan,
+        pipeline=before.pipeline,
+        repository=before.repository,
+        identity=identity,
+        status="ok",
+        tasks=tasks,
+        files=before.files | {"extracted": 0, "reused": total},
+        tables=before.tables,
+        handles=handles,
+        schemas=before.schemas,
+        artifacts=artifacts,
+        same_plan_as=before.run_id,
+    )
+
+
+def _is_published(store: Store, before: Manifest, handles: Mapping[str, TableHandle], plan: ExecutionPlan) -> bool:
+    """Whether the current run published these very tables, and nobody has committed to them since."""
+    if before.plan_signature != plan.signature or before.handles.keys() != handles.keys():
+        return False
+    if any(before.handles[name].handle(name) != handle for name, handle in handles.items()):
+        return False
+    for table in before.tables.values():
+        log = store.root / table.path / "_delta_log"
+        if not (log / f"{table.version:020}.json").exists() or (log / f"{table.version + 1:020}.json").exists():
+            return False
+    return all(
+        (store.root / table.path / table_file(bucket, part.version)).exists()
+        for name, table in before.tables.items()
+        for bucket, part in handles[name].partitions.items()
+    )
+
+
+def _lineage(
+    plan: ExecutionPlan,
+    versions: Mapping[str, str],
+    tasks: Mapping[str, TaskRun],
+    settings: Settings,
+    causes: Mapping[str, str],
+) -> list[Row]:
+    policy = POLICIES[settings.cache_policy]
+    behaviors = {name: policy.of(task) for name, task in plan.tasks.items()}
+    return [*cache_lineage.lineage_rows(plan, versions, tasks, behaviors, causes)]
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told what happens: the plan, files extracted (task, done, total), and each task's events."""
+class _Executed:
+    """What became of the tasks of one attempt, and the values of those that have one."""
 
-    progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
-    event: Callable[[NodeEvent], None] = field(default=lambda _event: None)
-    planned: Callable[[ExecutionPlan], None] = field(default=lambda _plan: None)
+    values: Mapping[str, Any]  # handles, by task
+    outcome: ExecutionOutcome
+    reused: frozenset[str]  # found by Hamilton's adapter
+    bench: Bench
 
 
 def run_plan(
-    store: Store,
+    frame: RunFrame,
     pipeline: Pipeline,
     planned: PlannedPipeline,
     plan: ExecutionPlan,
     parameters: Mapping[str, Any],  # settings and handles, by the names that functions declare
+    readings: Mapping[str, Reading],
     settings: Settings,
     watch: Watch,
-    started: datetime,
+    identity: str,
 ) -> Manifest:
-    """Run `plan` into `store`, whose lock the caller holds, and publish what it made if all of it is well.
+    """Run what has to run of `plan`, with the store's lock held, and publish what it made if all of it is well.
 
     A failed or interrupted run leaves a manifest too, and the run before stays current. Raises UsageError for what only
-    the scan could tell to be wrong use, AdmissionError for what the plan does not list.
+    a source could tell to be wrong use, AdmissionError for what the plan does not list.
     """
-    clock, cpu_before = perf_counter(), _cpu_seconds()
-    run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    from codeintel.hamilton_pipeline.workers import process_workers  # noqa: PLC0415 - see the top
+
+    store = frame.store
     with closing(Results(store.cache, store.objects)) as results, process_workers(settings.jobs) as workers:
         while True:
-            bench = Bench(
-                store,
-                pipeline,
-                planned,
-                parameters,
-                workers,
-                settings.jobs,
-                plan.schedule.weights,
-                results,
-                settings.cache_policy,
-                watch.progress,
+            predicted = predict(plan, readings, results, reuse=settings.cache_policy != "off")
+            done = _executed(
+                frame, pipeline, planned, plan, parameters, readings, settings, watch, predicted, results, workers
             )
-            handles, outcome = _executed(plan, bench, settings, watch)
-            found = {n: h for n, h in handles.items() if isinstance(h, TableHandle) and plan.tasks[n].kind != "output"}
-            files, damage = _file_counts(bench, found)
-            damaged = damage or any(isinstance(e, DamagedObjectError) for e in outcome.failed.values())
+            handles = table_values(done.values, plan)
+            files, damage = _file_counts(done.bench, handles)
+            damaged = damage or any(isinstance(e, DamagedObjectError) for e in done.outcome.failed.values())
             # What is damaged is removed and made again, all else reused; if nothing was, starting over helps nothing.
             if not damaged or not results.sweep():
                 break
+        results.remember(
+            NodeResult(reading_key(task, readings[name]), name, task.signature, done.values[name])
+            for name, task in plan.tasks.items()
+            if task.kind == "source" and name in done.values and name not in predicted.values
+        )
+    outcome = done.outcome
     _raise_what_no_task_can_help(outcome)
     status: Status = "interrupted" if outcome.interrupted else "failed" if outcome.failed else "ok"
     if settings.strict and status == "ok" and files["failed"]:
         status = "failed"
-    manifest = Manifest(
-        run_id=run_id,
-        status=status,
-        started=started.isoformat(timespec="seconds"),
+    versions = {name: version_of(value) for name, value in done.values.items()}
+    tasks = _task_runs(plan, done, readings)
+    changes = _source_changes(store, planned, plan, versions, handles)
+    causes = cache_lineage.causes_of(store, plan, versions, tasks, changes)
+    artifacts = {**run_artifacts(plan, outcome), "task_runs": task_run_rows(tasks)}
+    artifacts[cache_lineage.LINEAGE] = _lineage(plan, versions, tasks, settings, causes)
+    artifacts[cache_lineage.SOURCE_CHANGES] = [(name, *row) for name, rows in changes.items() for row in rows]
+    return frame.end(
+        plan,
         pipeline=pipeline.name,
         repository=str(parameters.get("repository", "")),
-        plan_signature=plan.signature,
-        reduced_plan_signature=plan.reduced_signature,
-        tasks=_task_runs(plan, outcome, bench, workers),
+        identity=identity,
+        status=status,
+        tasks=tasks,
         files=files,
-        tables=_publish(store, plan, planned, found) if status == "ok" else {},
-        handles={n: StoredHandle.of(h) for n, h in sorted(found.items())},
-        schemas={n: planned.tables[n].schema.serialize().to_pybytes().hex() for n in sorted(found)},
-        wall_s=perf_counter() - clock,
-        cpu_s=_cpu_seconds() - cpu_before,
-        peak_rss_mb=(peak_resident_bytes() + sum(workers.peaks.values())) / 1e6,
+        tables=_publish(store, plan, planned, handles) if status == "ok" else {},
+        handles=handles,
+        schemas={n: planned.tables[n].schema.serialize().to_pybytes().hex() for n in sorted(handles)},
+        artifacts=artifacts,
         errors={n: _one_line(e) for n, e in outcome.failed.items()},
+        workers_peak=sum(workers.peaks.values()),
     )
-    artifacts = plan_artifacts(plan) | run_artifacts(run_id, plan, outcome)
-    write_artifacts(artifacts_of(store, run_id), artifacts | {"task_runs": task_run_rows(run_id, manifest.tasks)})
-    write_atomically(store.runs / run_id / "plan.json", plan_to_json(plan))
-    write_run(store, manifest)
-    return manifest
 
 
 def _executed(
-    plan: ExecutionPlan, bench: Bench, settings: Settings, watch: Watch
-) -> tuple[dict[str, Any], ExecutionOutcome]:
-    """What the tasks returned, and what became of each. Ctrl-C ends the workers and is told by the outcome."""
-    workers = bench.workers
+    frame: RunFrame,
+    pipeline: Pipeline,
+    planned: PlannedPipeline,
+    plan: ExecutionPlan,
+    parameters: Mapping[str, Any],
+    readings: Mapping[str, Reading],
+    settings: Settings,
+    watch: Watch,
+    predicted: Prediction,
+    results: Results,
+    workers: ProcessWorkers,
+) -> _Executed:
+    """Values of the tasks that have one, and what became of each. Ctrl-C ends the workers; the outcome says so."""
+    from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
+
+    bench = Bench(
+        frame.store,
+        pipeline,
+        planned,
+        parameters,
+        workers,
+        settings.jobs,
+        plan.schedule.weights,
+        results,
+        readings,
+        POLICIES[settings.cache_policy],
+        watch.progress,
+    )
+    wanted = predicted.to_run(plan)
+    if not wanted:
+        nodes = {name: NodeOutcome(name, name, "skipped", "reused") for name in plan.tasks}
+        return _Executed(predicted.values, ExecutionOutcome(nodes), frozenset(), bench)
+    from codeintel.hamilton_pipeline.cache_adapter import CausalCacheAdapter  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.driver_factory import build_driver  # noqa: PLC0415 - see the top
+
     limit = None
     if settings.memory_limit is not None:
         limit = max(0.0, settings.memory_limit - peak_resident_bytes() / 1e6)  # what is left beside the driver
+    cache = CausalCacheAdapter(plan, bench.policy, frame.store, results)
     driver = build_driver(
         plan,
         bench,
+        wanted=wanted,
         executor="hamilton" if settings.executor == "hamilton" else "local",
         on_unknown=settings.on_unknown_task,
         memory_limit=limit,
-        memory=task_memory(bench.store),
+        memory=task_memory(frame.store),
+        adapters=[cache],
         observe=watch.event,
         on_interrupt=lambda _outcome: workers.close(at_once=True),
     )
+    returned: Mapping[str, Any] = {}
     try:
-        return driver.execute(), driver.outcome
+        returned = driver.execute(predicted.values)
     except KeyboardInterrupt:
         workers.close(at_once=True)
-        return {}, driver.outcome
     except AdmissionError:
         raise
     except Exception:
         # Hamilton's own executor raises the first error and stops; the outcome has it, and what never ran.
         if not driver.outcome.failed:
             raise
-        return {}, driver.outcome
+    finally:
+        cache.keep()
+        cache.write_log(frame.folder / "cache_log.jsonl")
+    values = {
+        name: value for name in plan.tasks if (value := returned.get(name, predicted.values.get(name))) is not None
+    }
+    return _Executed(values, driver.outcome, frozenset(returned) - cache.executed - predicted.values.keys(), bench)
 
 
 def _publish(
     store: Store, plan: ExecutionPlan, planned: PlannedPipeline, handles: Mapping[str, TableHandle]
 ) -> dict[str, PublishedTable]:
+    from codeintel.store.delta import commit_table  # noqa: PLC0415 - see the top
+
     published = {}
     for name, contract in sorted(planned.contracts.items()):
         if planned.output_of(name) in plan.tasks:
@@ -159,29 +282,31 @@ def _publish(
 
 
 def _raise_what_no_task_can_help(outcome: ExecutionOutcome) -> None:
-    """Wrong use that the scan found, and a store that cannot be written; all else that fails is the run's to tell."""
+    """Wrong use that a source found, and a store that cannot be written; all else that fails is the run's to tell."""
     for error in outcome.failed.values():
         if isinstance(error, UsageError | AdmissionError | StoreError) and not isinstance(error, DamagedObjectError):
             raise error
 
 
-def _task_runs(
-    plan: ExecutionPlan, outcome: ExecutionOutcome, bench: Bench, workers: ProcessWorkers
-) -> dict[str, TaskRun]:
+def _task_runs(plan: ExecutionPlan, done: _Executed, readings: Mapping[str, Reading]) -> dict[str, TaskRun]:
     runs = {}
-    for name, done in outcome.tasks().items():
-        status, reason = done.status, f"{done.reason}: {done.cause}" if done.reason and done.cause else ""
-        stale, buckets = bench.shares.get(name, (1, 1))
-        if status == "ran" and not stale:
-            status, reason = "reused", "nothing that it reads has changed"
+    for name, outcome in done.outcome.tasks().items():
+        task, status, seconds = plan.tasks.get(name), str(outcome.status), outcome.seconds
+        reason = f"{outcome.reason}: {outcome.cause}" if outcome.reason and outcome.cause else ""
+        stale, buckets = done.bench.shares.get(name, (1, 1))
+        if task is not None and task.kind == "source" and outcome.reason != "pruned by targets":
+            status, seconds = ("ran" if status == "skipped" else status), seconds + readings[name].seconds
+            reason = reason if status != "ran" else READ
+        elif (status == "ran" and (name in done.reused or not stale)) or outcome.reason == "reused":
+            status, reason = "reused", REUSED
         elif status == "ran" and buckets > 1:
             reason = f"{stale} of {buckets} buckets"
-        used = workers.usage.get(name)
+        used = done.bench.workers.usage.get(name)
         runs[name] = TaskRun(
             status,
-            round(done.seconds, 6),
-            (reason or done.reason or done.cause).strip().split("\n")[0],
-            plan.tasks[name].signature if name in plan.tasks else "",
+            round(seconds, 6),
+            (reason or outcome.reason or outcome.cause).strip().split("\n")[0],
+            task.signature if task else "",
             cpu_s=round(used.cpu_s, 6) if used else 0.0,
             peak_mb=round(sum(used.peaks.values()) / 1e6, 1) if used else 0.0,
         )
@@ -190,6 +315,8 @@ def _task_runs(
 
 def _file_counts(bench: Bench, handles: Mapping[str, TableHandle]) -> tuple[dict[str, int], bool]:
     """Counts of files, and whether the facts about them turned out to be damaged."""
+    from codeintel.store.partitions import read_buckets  # noqa: PLC0415 - see the top
+
     counts = {"total": 0, "extracted": 0, "reused": 0, "failed": 0}
     if (parsed := handles.get("parsed_files")) is None:
         return counts, False
@@ -208,11 +335,49 @@ def _file_counts(bench: Bench, handles: Mapping[str, TableHandle]) -> tuple[dict
     return counts, False
 
 
+def _source_changes(
+    store: Store,
+    planned: PlannedPipeline,
+    plan: ExecutionPlan,
+    versions: Mapping[str, str],
+    handles: Mapping[str, TableHandle],
+) -> dict[str, list[tuple[str, str]]]:
+    """By source whose rows are not those of the current run: (row, `added`, `deleted` or `changed`), sorted."""
+    before = current_run(store)
+    changes = {}
+    for name, task in plan.tasks.items():
+        if task.kind != "source" or name not in versions or before is None or name not in before.handles:
+            continue
+        old, new = before.handles[name].handle(name), handles[name]
+        if old.version != new.version:
+            changes[name] = row_changes(store.objects, old, new, planned.tables[name])
+    return changes
+
+
+def row_changes(objects: Path, old: TableHandle, new: TableHandle, table: Table) -> list[tuple[str, str]]:
+    """Rows, by the table's key, that `new` has not as `old` has them. Nothing is said of rows that cannot be read."""
+    from codeintel.store.partitions import read_partition  # noqa: PLC0415 - see the top
+
+    key = table.key or tuple(table.schema.names)
+    what = "file" if key == ("path",) else "row"
+    sides: list[dict[str, Any]] = []
+    for handle, other in ((old, new), (new, old)):
+        rows: dict[str, Any] = {}
+        for bucket, part in handle.partitions.items():
+            if part == other.partitions.get(bucket):
+                continue
+            try:
+                found = read_partition(objects, part).to_pylist()
+            except DamagedObjectError:
+                continue
+            rows |= {f"{what} {', '.join(str(row.get(k, bucket)) for k in key)}": row for row in found}
+        sides.append(rows)
+    before, after = sides
+    changes = dict.fromkeys(after.keys() - before.keys(), "added")
+    changes |= dict.fromkeys(before.keys() - after.keys(), "deleted")
+    changes |= {row: "changed" for row in before.keys() & after.keys() if before[row] != after[row]}
+    return sorted(changes.items())
+
+
 def _one_line(error: BaseException) -> str:
     return str(error) if isinstance(error, CodeintelError) else f"{type(error).__name__}: {error}"
-
-
-def _cpu_seconds() -> float:
-    """CPU seconds, user and system, of this process and the children it has waited for."""
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime

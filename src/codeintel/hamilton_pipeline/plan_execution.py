@@ -374,7 +374,7 @@ class PlanExecution:
         return {task: frozenset(read) for task, read in reads.items()}
 
     def _why_absent(self, name: str) -> Reason:
-        return "reused" if name in self.overrides else "pruned by targets"
+        return "reused" if name in self.overrides else self.settings.absent.get(name, "pruned by targets")
 
 
 def _node_graph(names: Sequence[str], sources: Sequence[Sequence[str]]) -> rx.PyDiGraph:

@@ -32,20 +32,22 @@ class WorkerDiedError(Exception):
         self.job, self.reason = job, reason
 
 
-class Workers(Protocol):
-    """Runs a task's jobs, in any order, and yields what each one did as it ends."""
-
-    def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
-
-    def close(self, *, at_once: bool) -> None: ...
-
-
 @dataclass(slots=True)
 class Usage:
     """What a task took: CPU seconds, and by worker process id the most resident bytes while it ran."""
 
     cpu_s: float = 0.0
     peaks: dict[int, int] = field(default_factory=dict)
+
+
+class Workers(Protocol):
+    """Runs a task's jobs, in any order, and yields what each one did as it ends. `usage` is by task."""
+
+    usage: dict[str, Usage]
+
+    def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
+
+    def close(self, *, at_once: bool) -> None: ...
 
 
 class _WorkerProcess(SpawnProcess):

@@ -1,20 +1,50 @@
-"""Sinks for a run's artifacts, and reading them back: one Parquet file each, named like the artifact."""
+"""Sinks for a run's artifacts, and reading them back: one file each, named like the artifact.
+
+A file holds rows as JSON, compressed, without what is the same in all of them: the run and its plan. So a run that does
+what the one before it did writes little, links the rest, and needs no engine for either.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import msgspec
+
+_SUFFIX = ".json.z"
+Row = Sequence[Any]  # Any: whatever the artifact's columns hold
 
 
-def write_artifacts(folder: Path, artifacts: Mapping[str, pa.Table]) -> None:
+def write_artifacts(folder: Path, artifacts: Mapping[str, Sequence[Row]]) -> None:
+    """Write rows by artifact. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in sorted(artifacts.items()):
-        pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    for name, rows in sorted(artifacts.items()):
+        (folder / f"{name}{_SUFFIX}").write_bytes(zlib.compress(msgspec.json.encode(rows), 1))
 
 
-def read_artifacts(folder: Path) -> dict[str, pa.Table]:
-    """Artifacts of a run by name; none if the run left none."""
-    return {path.stem: pq.read_table(path) for path in sorted(folder.glob("*.parquet"))}
+def link_artifacts(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Artifacts of one run as those of another."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        try:
+            os.link(source / f"{name}{_SUFFIX}", target / f"{name}{_SUFFIX}")
+        except FileNotFoundError:
+            continue
+        except OSError:  # a file system without links
+            shutil.copyfile(source / f"{name}{_SUFFIX}", target / f"{name}{_SUFFIX}")
+
+
+def artifact_names(folder: Path) -> list[str]:
+    return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}"))
+
+
+def read_artifact(folder: Path, name: str) -> list[list[Any]]:
+    """Rows of an artifact, as lists; none if the run left none, or none that can be read."""
+    try:
+        return msgspec.json.decode(zlib.decompress((folder / f"{name}{_SUFFIX}").read_bytes()), type=list[list[Any]])
+    except (OSError, zlib.error, msgspec.DecodeError):
+        return []

@@ -110,10 +110,20 @@ def plan_to_json(plan: ExecutionPlan) -> bytes:
 
 def plan_from_json(saved: bytes, cache: MutableMapping[str, bytes] | None = None) -> ExecutionPlan:
     """The plan that `plan_to_json` wrote; ValueError for anything else."""
+    decoded = _decoded(saved)
+    return _plan(decoded.tasks, decoded.weights, cache)
+
+
+def tasks_from_json(saved: bytes) -> dict[str, Task]:
+    """The tasks by name of the plan that `plan_to_json` wrote; ValueError for anything else."""
+    return {task.name: task for task in _decoded(saved).tasks}
+
+
+def _decoded(saved: bytes) -> _Saved:
     try:
         decoded = msgspec.json.decode(saved, type=_Saved)
     except msgspec.MsgspecError as error:
         raise ValueError(f"not a saved plan: {error}") from error
     if decoded.format != 1:
         raise ValueError(f"a saved plan of format {decoded.format}; this version reads format 1")
-    return _plan(decoded.tasks, decoded.weights, cache)
+    return decoded

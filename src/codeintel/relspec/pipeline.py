@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # planning a no-op must not pay for importing Arrow
     import pyarrow as pa
@@ -28,13 +28,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An external read: a function returning an Arrow table, or the path of a Parquet file or Delta table.
+    """An external read: a function, or the path of a Parquet file or Delta table.
 
-    Parameters of the function are filled from the build's parameters by name. Recomputed at every build.
+    The function returns an Arrow table, or a sequence of rows as tuples of plain values in the order of the schema.
+    Its parameters are filled from the build's parameters by name. Recomputed at every build.
     """
 
     table: Table
-    read: Callable[..., pa.Table] | Path
+    read: Callable[..., pa.Table | Sequence[tuple[Any, ...]]] | Path  # Any: whatever the columns hold
 
 
 @dataclass(frozen=True, slots=True)

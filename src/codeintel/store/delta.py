@@ -18,7 +18,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from codeintel.errors import StoreError
-from codeintel.store.partitions import UNPARTITIONED, TableHandle, object_path
+from codeintel.store.handles import UNPARTITIONED, TableHandle, object_path, table_file
 
 # What becomes of types that Delta has no name for, or none that all its readers know.
 _STORED: dict[pa.DataType, pa.DataType] = {
@@ -69,7 +69,7 @@ def commit_table(tables: Path, objects: Path, handle: TableHandle, schema: pa.Sc
     """
     root = tables / handle.table
     partition_by = ["bucket"] if "bucket" in schema.names and UNPARTITIONED not in handle.partitions else []
-    wanted = {_file(bucket, part.version): bucket for bucket, part in handle.partitions.items()}
+    wanted = {table_file(bucket, part.version): bucket for bucket, part in handle.partitions.items()}
     properties = CommitProperties(
         custom_metadata={VERSIONS_KEY: json.dumps({str(b): p.version for b, p in sorted(handle.partitions.items())})}
     )
@@ -127,10 +127,6 @@ def _head(root: Path) -> DeltaTable | None:
 def _plain(error: Exception) -> str:
     """One line of what delta-rs draws as a tree, in colours."""
     return " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error)).split())
-
-
-def _file(bucket: int, version: str) -> str:
-    return f"{version}.parquet" if bucket == UNPARTITIONED else f"bucket={bucket}/{version}.parquet"
 
 
 def _add(root: Path, objects: Path, handle: TableHandle, file: str, bucket: int) -> AddAction:

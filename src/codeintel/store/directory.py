@@ -80,6 +80,9 @@ class Store:
         try:
             owner = Owner(os.getpid(), platform.node(), now.isoformat(timespec="seconds"))
             write_atomically(owner_file, msgspec.json.encode(owner))
+            facts = msgspec.json.encode(StoreFacts(FORMAT, FORMAT_VERSION, self.bucket_count, self.namespace))
+            if (self.root / "store.json").read_bytes() != facts:  # a build with other settings than the last
+                write_atomically(self.root / "store.json", facts)
             yield
         finally:
             owner_file.unlink(missing_ok=True)
@@ -124,18 +127,10 @@ def is_store(root: Path) -> bool:
 
 
 def ensure_store(root: Path, bucket_count: int, namespace: str) -> Store:
-    """The store at `root`, made if there is none.
-
-    Raises StoreError if the directory holds something else, or a store made with another bucket count or namespace.
-    """
+    """The store at `root`, made if there is none. Raises StoreError if the directory holds something else."""
     if is_store(root):
         store = open_store(root)
-        if (store.bucket_count, store.namespace) != (bucket_count, namespace):
-            raise StoreError(
-                f"store {root} was made with bucket_count={store.bucket_count}, namespace={store.namespace!r}, not "
-                f"bucket_count={bucket_count}, namespace={namespace!r}; choose another --store or remove this one"
-            )
-        return store
+        return Store(store.root, bucket_count, namespace)
     try:
         if root.exists() and not (root.is_dir() and all(map(_is_begun, root.iterdir()))):
             raise StoreError(f"{root} exists and is not a codeintel store; choose another --store")

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,40 +21,7 @@ import pyarrow.parquet as pq
 
 from codeintel.errors import DamagedObjectError, StoreError
 from codeintel.fingerprint import digest, digest_bytes
-
-Format = Literal["arrow", "parquet"]
-
-UNPARTITIONED = -1
-"""The bucket of the one partition of a table that has no `bucket` column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """One bucket of a table: data version, rows, and format, checksum and bytes of the object that holds it."""
-
-    version: str
-    rows: int
-    format: Format
-    checksum: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class TableHandle:
-    """What tasks exchange instead of a table: name, schema digest, partitions by bucket (empty ones absent)."""
-
-    table: str
-    schema: str
-    partitions: Mapping[int, Partition]
-
-    @property
-    def version(self) -> str:
-        """Data version of the whole table."""
-        return digest(self.schema, sorted((bucket, part.version) for bucket, part in self.partitions.items()))
-
-    @property
-    def rows(self) -> int:
-        return sum(part.rows for part in self.partitions.values())
+from codeintel.store.handles import Format, Partition, TableHandle, object_path
 
 
 def is_bucketed(schema: pa.Schema) -> bool:
@@ -157,21 +122,6 @@ def _canonical_buffers(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:
         )
     else:  # nested, decimal, dictionary: rare; their Python values are their content
         yield repr(array.to_pylist()).encode("utf-8", "surrogatepass")
-
-
-def object_path(objects: Path, part: Partition) -> Path:
-    return objects / part.version[:2] / f"{part.version}.{part.format}"
-
-
-def is_sound(objects: Path, part: Partition, *, read: bool = False) -> bool:
-    """Whether the object is there and has its size, and if it is to be read, its checksum."""
-    path = object_path(objects, part)
-    try:
-        if path.stat().st_size != part.bytes:
-            return False
-        return not read or digest_bytes(path.read_bytes()) == part.checksum
-    except OSError:
-        return False
 
 
 def split_by_bucket(table: pa.Table) -> list[tuple[int, pa.Table]]:

@@ -10,7 +10,7 @@ import msgspec
 
 from codeintel.errors import StoreError, UsageError, nearest
 from codeintel.store.directory import Store, write_atomically
-from codeintel.store.partitions import Partition, TableHandle
+from codeintel.store.handles import Partition, TableHandle
 
 Status = Literal["ok", "failed", "interrupted"]
 
@@ -70,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True):
     cpu_s: float
     peak_rss_mb: float
     errors: dict[str, str] = {}
+    identity: str = ""  # of all that the plan was made from; empty if that cannot be told without making it
 
 
 def write_run(store: Store, manifest: Manifest) -> None:
@@ -99,6 +100,10 @@ def read_run(store: Store, run_id: str | None = None) -> Manifest:
         raise StoreError(f"manifest of run {run_id} cannot be read: {error}") from error
 
 
+class _Tasks(msgspec.Struct, frozen=True):
+    tasks: dict[str, TaskRun]
+
+
 def current_run(store: Store) -> Manifest | None:
     return read_run(store) if (store.root / "current").exists() else None
 
@@ -125,8 +130,8 @@ def task_memory(store: Store) -> dict[str, float]:
 def _last_runs(store: Store, count: int = 20) -> Iterator[dict[str, TaskRun]]:
     for run_id in run_ids(store)[-count:]:
         try:
-            yield read_run(store, run_id).tasks
-        except StoreError:
+            yield msgspec.json.decode((store.runs / run_id / "manifest.json").read_bytes(), type=_Tasks).tasks
+        except (OSError, msgspec.DecodeError):
             continue  # a damaged manifest costs a plan its history, nothing else
 
 

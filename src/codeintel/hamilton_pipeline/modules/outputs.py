@@ -9,7 +9,7 @@ from codeintel.hamilton_pipeline.contract_job import ContractJob
 from codeintel.hamilton_pipeline.modules.tasks import Bench, planned
 from codeintel.hamilton_pipeline.workers import WorkerDiedError
 from codeintel.relspec.task import Task
-from codeintel.store.partitions import TableHandle
+from codeintel.store.handles import TableHandle
 from codeintel.store.results import Result
 
 

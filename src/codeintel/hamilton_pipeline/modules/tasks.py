@@ -11,20 +11,24 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from hamilton import node
 from hamilton.function_modifiers.base import NodeCreator
 
 from codeintel.errors import RunError
+from codeintel.hamilton_pipeline.cache_policy import CachePolicy
 from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, ExtractJob, Input, Job, QueryJob
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, filled
+from codeintel.hamilton_pipeline.prediction import PLAN_SIGNATURE
+from codeintel.hamilton_pipeline.readings import Reading
 from codeintel.hamilton_pipeline.workers import WorkerDiedError, Workers
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.relspec.pipeline import Pipeline
 from codeintel.relspec.task import Kind, Mode, Task
 from codeintel.store.directory import Store
-from codeintel.store.partitions import UNPARTITIONED, Format, Partition, TableHandle, is_bucketed, schema_digest
+from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
+from codeintel.store.partitions import is_bucketed, schema_digest
 from codeintel.store.results import Result, Results, result_key
 
 HEAVY_ROWS = 150_000
@@ -47,7 +51,8 @@ class Bench:
     jobs: int
     seconds: Mapping[str, float]  # learnt, or the static figure of the kind
     results: Results
-    policy: Literal["strict_causal", "off"] = "strict_causal"
+    readings: Mapping[str, Reading]  # of this build's sources
+    policy: CachePolicy
     progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
     shares: dict[str, tuple[int, int]] = field(default_factory=dict)  # (stale, all) buckets by task, as they get known
     extracted: dict[str, int] = field(default_factory=dict)  # source rows read anew, by extractor
@@ -63,7 +68,7 @@ class Bench:
         results: dict[int, Result] = {}
         for bucket in wanted:
             key = result_key(task.signature, bucket, inputs, modes)
-            found = self.results.found(key) if self.policy != "off" else None
+            found = self.results.found(key) if self.policy.planned == "default" else None
             if found is None:
                 stale[bucket] = key
             else:
@@ -78,11 +83,11 @@ class Bench:
 
     def earlier(self, task: Task, bucket: int) -> Result | None:
         """The newest result of a task for a bucket, whatever it was made of."""
-        return self.results.latest(task.signature, bucket) if self.policy != "off" else None
+        return self.results.latest(task.signature, bucket) if self.policy.planned == "default" else None
 
     def follow(self, task: Task, leader: str) -> None:
         """A task that only hands on a part of another's result ran, or was reused, as that one."""
-        self.shares[task.name] = self.shares[leader]
+        self.shares[task.name] = self.shares.get(leader, (0, 1))
 
     def is_heavy(self, task: Task, inputs: Iterable[TableHandle]) -> bool:
         """Whether the jobs of `task` go to worker processes."""
@@ -104,18 +109,18 @@ class Bench:
         )
 
 
-PLAN, BENCH = "codeintel.plan", "codeintel.bench"
+PLAN, BENCH, NODES = "codeintel.plan", "codeintel.bench", "codeintel.nodes"
 """Keys of the driver's configuration; with a dot, so that no table can have their names."""
 
 
 class planned(NodeCreator):  # noqa: N801 - a decorator
-    """One node for every task of `kind` in the plan, each calling the decorated function with its task."""
+    """One node for every task of `kind` that the driver needs, each calling the decorated function with its task."""
 
     def __init__(self, kind: Kind, returns: type = TableHandle) -> None:
         self.kind, self.returns = kind, returns
 
     def required_config(self) -> list[str]:
-        return [PLAN, BENCH]
+        return [PLAN, BENCH, NODES]
 
     def validate(self, fn: Callable[..., Any]) -> None:
         """Any function that takes a bench, a task and handles will do."""
@@ -130,15 +135,18 @@ class planned(NodeCreator):  # noqa: N801 - a decorator
                 dict if task.name in bench.pipeline.extractors else self.returns,
                 doc,
                 callabl=partial(_call, fn, bench, task),
-                input_types={
-                    name: dict if name in bench.pipeline.extractors else TableHandle for name in sorted(task.inputs)
-                },
+                input_types=_input_types(task, bench.pipeline),
                 tags={"layer": _LAYERS[task.kind], "task": task.name, "kind": task.kind},
                 originating_functions=(fn,),
             )
-            for task in plan.tasks.values()
-            if task.kind == self.kind
+            for name in config[NODES]
+            if (task := plan.tasks[name]).kind == self.kind
         ]
+
+
+def _input_types(task: Task, pipeline: Pipeline) -> dict[str, Any]:
+    types: dict[str, Any] = {n: dict if n in pipeline.extractors else TableHandle for n in sorted(task.inputs)}
+    return types | {PLAN_SIGNATURE: str} if task.kind == "output" else types
 
 
 _LAYERS: Mapping[Kind, str] = {
@@ -151,6 +159,7 @@ _LAYERS: Mapping[Kind, str] = {
 
 
 def _call(function: Callable[..., Any], bench: Bench, task: Task, /, **inputs: Any) -> Any:
+    inputs.pop(PLAN_SIGNATURE, None)
     return function(bench, task, inputs)
 
 

@@ -1,0 +1,109 @@
+"""The frame of a run: its id, its clocks, who watches it, and the records it leaves behind."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from codeintel.datafusion_engine.diagnostics import OF_PLAN, plan_artifacts
+from codeintel.hamilton_pipeline.process_usage import cpu_seconds, peak_resident_bytes
+from codeintel.obs.diagnostics import Row, artifact_names, link_artifacts, write_artifacts
+from codeintel.relspec.execution_outcome import NodeEvent
+from codeintel.relspec.execution_plan import ExecutionPlan, plan_to_json
+from codeintel.store.directory import Store, write_atomically
+from codeintel.store.handles import TableHandle
+from codeintel.store.runs import Manifest, PublishedTable, Status, StoredHandle, TaskRun, artifacts_of, write_run
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told what happens: the plan, files extracted (task, done, total), and each task's events."""
+
+    progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
+    event: Callable[[NodeEvent], None] = field(default=lambda _event: None)
+    planned: Callable[[ExecutionPlan], None] = field(default=lambda _plan: None)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFrame:
+    """A run from its first clock reading to its manifest."""
+
+    store: Store
+    run_id: str
+    started: datetime
+    clock: float
+    cpu_before: float
+
+    @property
+    def folder(self) -> Path:
+        """The run's directory, made if it is not there."""
+        folder = self.store.runs / self.run_id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @classmethod
+    def begin(cls, store: Store, started: datetime, clock: float, cpu_before: float) -> RunFrame:
+        """`clock` and `cpu_before` are `perf_counter` and `cpu_seconds` when the build began."""
+        return cls(store, f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}", started, clock, cpu_before)
+
+    def end(
+        self,
+        plan: ExecutionPlan,
+        *,
+        pipeline: str,
+        repository: str,
+        identity: str,
+        status: Status,
+        tasks: Mapping[str, TaskRun],
+        files: Mapping[str, int],
+        tables: Mapping[str, PublishedTable],
+        handles: Mapping[str, TableHandle],
+        schemas: Mapping[str, str],
+        artifacts: Mapping[str, Sequence[Row]],
+        errors: Mapping[str, str] | None = None,
+        workers_peak: int = 0,
+        same_plan_as: str | None = None,
+    ) -> Manifest:
+        """Write the run's artifacts, plan and manifest; a complete run is then the current one.
+
+        `same_plan_as` names a run of the same plan on the same weights, whose plan and artifacts of it are linked.
+        """
+        folder = artifacts_of(self.store, self.run_id)
+        before = artifacts_of(self.store, same_plan_as) if same_plan_as else None
+        if before is not None and set(OF_PLAN) <= set(artifact_names(before)):
+            link_artifacts(before, folder, OF_PLAN)
+            write_artifacts(folder, artifacts)
+        else:
+            write_artifacts(folder, {**artifacts, **plan_artifacts(plan)})
+        write_atomically(self.folder / "plan.json", plan_to_json(plan))
+        manifest = Manifest(
+            run_id=self.run_id,
+            status=status,
+            started=self.started.isoformat(timespec="seconds"),
+            pipeline=pipeline,
+            repository=repository,
+            plan_signature=plan.signature,
+            reduced_plan_signature=plan.reduced_signature,
+            tasks=dict(tasks),
+            files=dict(files),
+            tables=dict(tables),
+            handles={name: StoredHandle.of(handle) for name, handle in sorted(handles.items())},
+            schemas=dict(schemas),
+            wall_s=perf_counter() - self.clock,
+            cpu_s=cpu_seconds() - self.cpu_before,
+            peak_rss_mb=(peak_resident_bytes() + workers_peak) / 1e6,
+            errors=dict(errors or {}),
+            identity=identity,
+        )
+        write_run(self.store, manifest)
+        return manifest
+
+
+def table_values(values: Mapping[str, Any], plan: ExecutionPlan) -> dict[str, TableHandle]:
+    """Handles by table of what tasks returned: everything but outputs, which hand on a table, and extractors."""
+    return {n: v for n, v in values.items() if isinstance(v, TableHandle) and plan.tasks[n].kind != "output"}
