@@ -142,6 +142,32 @@ def test_a_warm_plan_equals_a_cold_one_and_imports_no_engine(tmp_path: Path) -> 
     assert imported.stdout == "5 0 []\n"
 
 
+PLAN_THE_GRAPH = """
+import sys
+from pathlib import Path
+from codeintel.cpg.pipeline import PIPELINE
+from codeintel.datafusion_engine.plan_cache import PlanCache
+from codeintel.hamilton_pipeline.pipeline_plan import plan_pipeline
+from codeintel.relspec.execution_plan import compile_execution_plan
+from codeintel.settings import Settings
+planned = plan_pipeline(PIPELINE, Settings().parameters() | {"repository": Path()}, cache=PlanCache(Path(sys.argv[1])))
+plan = compile_execution_plan(planned.tasks)
+print(plan.signature, sorted({"datafusion", "hamilton", "pandas", "sqlglot"} & sys.modules.keys()))
+"""
+
+
+def test_planning_the_graph_again_imports_neither_engine_nor_parser_nor_hamilton(tmp_path: Path) -> None:
+    cold, warm = (
+        subprocess.run(
+            [sys.executable, "-c", PLAN_THE_GRAPH, str(tmp_path / "plans.json")],
+            capture_output=True, text=True, check=True,
+        ).stdout.split(maxsplit=1)
+        for _ in range(2)
+    )  # fmt: skip
+    assert "datafusion" in cold[1]
+    assert warm == [cold[0], "[]\n"]
+
+
 def test_a_changed_view_misses_alone_unless_its_schema_changes(tmp_path: Path) -> None:
     cache = tmp_path / "plans.json"
     infer(CHAIN, TABLES, cache=PlanCache(cache))

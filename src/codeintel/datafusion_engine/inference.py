@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -17,18 +16,12 @@ import msgspec
 import pyarrow as pa
 
 from codeintel.datafusion_engine.engine_errors import nearest_identifier
-from codeintel.datafusion_engine.plan_cache import (
-    Entry,
-    Named,
-    PlanCache,
-    StoredLineage,
-    decoded_schema,
-    encoded_schema,
-)
+from codeintel.datafusion_engine.plan_cache import COLUMNS, LINEAGE, Entry, Named, PlanCache, Stored
 from codeintel.datafusion_engine.schemas import is_file_keyed
 from codeintel.datafusion_engine.sql_text import front_matter, line_of
 from codeintel.errors import PlanError
 from codeintel.fingerprint import digest_bytes
+from codeintel.relspec.rustworkx_graph import topological_names
 from codeintel.relspec.task import Task
 from codeintel.store.partitions import schema_digest
 
@@ -53,22 +46,20 @@ class Inferred:
 
 
 class _Schemas(Mapping[str, pa.Schema]):
-    """Schemas by table, those from the cache decoded when asked for."""
+    """Schemas of tables, and of views by the digest under which the cache has them."""
 
-    def __init__(self, known: Mapping[str, pa.Schema]) -> None:
-        self.decoded: dict[str, pa.Schema] = dict(known)
-        self.stored: dict[str, str] = {}
+    def __init__(self, tables: Mapping[str, pa.Schema], views: Mapping[str, str], cache: PlanCache) -> None:
+        self._tables, self._views, self._cache = tables, views, cache
 
     def __getitem__(self, name: str) -> pa.Schema:
-        if name not in self.decoded:
-            self.decoded[name] = decoded_schema(self.stored[name])
-        return self.decoded[name]
+        return self._tables[name] if name in self._tables else self._cache.schema(self._views[name])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.decoded.keys() | self.stored.keys())
+        yield from self._tables
+        yield from self._views
 
     def __len__(self) -> int:
-        return len(self.decoded.keys() | self.stored.keys())
+        return len(self._tables) + len(self._views)
 
 
 def infer(
@@ -83,36 +74,35 @@ def infer(
 
     `origins` gives the file that a view came from, for errors. `cache` is read, filled and saved.
     """
-    where = {view: (origins or {}).get(view, f"{view}.sql") for view in views}
+    where = {view: f"{view}.sql" for view in views} | dict(origins or {})
     if both := sorted(views.keys() & tables.keys()):
         raise PlanError(f"view {both[0]!r} ({where[both[0]]}) has the name of a table", subject=both[0])
+    cache = cache or PlanCache(None)
     known = views.keys() | tables.keys()
     found = {view: _named(sql, cache) for view, sql in views.items()}
     named = {view: each if each.parsed else _guessed(each, known - {view}) for view, each in found.items()}
     digests = {table: schema_digest(schema) for table, schema in tables.items()}
     keyed = {table for table, schema in tables.items() if is_file_keyed(schema)}
-    schemas, outputs = _Schemas(tables), _Schemas({})
+    outputs: dict[str, str] = {}
+    schemas = _Schemas(tables, outputs, cache)
     functions = sorted(each.digest() for each in udfs)
     engine = f"datafusion {version('datafusion')}"
     tasks = []
     for view in _ordered(named, views, tables, where):
-        read = [(table, digests[table], table in keyed) for table in named[view].tables if table in known]
+        read = [(table, digests[table], table in keyed) for table in named[view].tables]
         key = digest_bytes(repr((view, views[view], read, functions)).encode("utf-8", "surrogatepass"))
-        entry = cache.view(key) if cache else None
+        entry = cache.view(key)
         if entry is None:
-            entry = _compiled(view, views[view], schemas, frozenset(keyed), engine, where[view], udfs)
-            if cache:
-                cache.add(views[view], found[view], key, entry)
-        schemas.stored[view] = outputs.stored[view] = entry.schema
-        digests[view] = entry.schema_digest
+            direct = frozenset(keyed.intersection(named[view].tables))
+            entry, schema = _compiled(view, views[view], schemas, direct, engine, where[view], udfs)
+            cache.add(views[view], found[view], key, entry, schema)
+        outputs[view] = digests[view] = entry.schema
         if entry.partitioned:
             keyed.add(view)
-        columns = {table: frozenset(read) for table, read in entry.columns.items()}
-        lineage = StoredLineage(bytes(entry.lineage))
+        columns, lineage = Stored(entry.columns, COLUMNS), Stored(entry.lineage, LINEAGE)
         tasks.append(Task(view, "view", entry.inputs, columns, entry.signature, entry.parts, lineage))
-    if cache:
-        cache.save()
-    return Inferred(tuple(tasks), outputs, frozenset(keyed))
+    cache.save()
+    return Inferred(tuple(tasks), _Schemas({}, outputs, cache), frozenset(keyed))
 
 
 def infer_tasks(views: Mapping[str, str], sources: Mapping[str, pa.Schema]) -> tuple[Task, ...]:
@@ -120,8 +110,8 @@ def infer_tasks(views: Mapping[str, str], sources: Mapping[str, pa.Schema]) -> t
     return infer(views, sources).tasks
 
 
-def _named(sql: str, cache: PlanCache | None) -> Named:
-    if cache and (found := cache.named(sql)):
+def _named(sql: str, cache: PlanCache) -> Named:
+    if found := cache.named(sql):
         return found
     from codeintel.datafusion_engine.references import references  # noqa: PLC0415 - a warm plan needs no parser
 
@@ -142,45 +132,39 @@ def _compiled(
     engine: str,
     where: str,
     udfs: Sequence[ScalarFunction],
-) -> Entry:
+) -> tuple[Entry, pa.Schema]:
     from codeintel.datafusion_engine.compiled_view import compile_view  # noqa: PLC0415 - a warm plan needs no engine
 
     compiled = compile_view(view, sql, schemas, keyed=keyed, engine=engine, where=where, udfs=udfs)
     task = Task.of_parts(view, "view", compiled.inputs, compiled.columns, compiled.parts)
-    return Entry(
+    columns, lineage = (
+        msgspec.Raw(msgspec.json.encode({name: sorted(values) for name, values in each.items()}))
+        for each in (compiled.columns, compiled.lineage)
+    )
+    entry = Entry(
         task.signature,
         compiled.inputs,
-        {table: sorted(columns) for table, columns in compiled.columns.items()},
         compiled.parts,
         compiled.partitioned,
         schema_digest(compiled.schema),
-        encoded_schema(compiled.schema),
-        msgspec.Raw(msgspec.json.encode({column: sorted(origins) for column, origins in compiled.lineage.items()})),
+        columns,
+        lineage,
     )
+    return entry, compiled.schema
 
 
 def _ordered(
     named: Mapping[str, Named], views: Mapping[str, str], tables: Mapping[str, pa.Schema], where: Mapping[str, str]
-) -> list[str]:
+) -> tuple[str, ...]:
     """Views after the views they read, by name where there is a choice."""
-    for view, each in sorted(named.items()):
-        for table in each.tables:
-            if table not in views and table not in tables:
-                line = line_of(views[view], table)
-                raise PlanError(
-                    f"view {view!r} ({where[view]}{f':{line}' if line else ''}): reads unknown table {table!r}; "
-                    f"{nearest_identifier(table, sorted(views.keys() | tables.keys()))}",
-                    subject=view,
-                    line=line,
-                )
-    sorter = TopologicalSorter({view: [t for t in named[view].tables if t in views] for view in sorted(named)})
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        cycle = list(reversed(error.args[1]))  # graphlib lists each view after one that reads it
-        raise PlanError(f"views read each other in a cycle: {' → '.join(cycle)}", subject=cycle[0]) from None
-    order: list[str] = []
-    while ready := sorted(sorter.get_ready()):
-        order.extend(ready)
-        sorter.done(*ready)
-    return order
+    unknown = [(v, t) for v, each in named.items() for t in each.tables if t not in views and t not in tables]
+    if unknown:
+        view, table = min(unknown)
+        line = line_of(views[view], table)
+        raise PlanError(
+            f"view {view!r} ({where[view]}{f':{line}' if line else ''}): reads unknown table {table!r}; "
+            f"{nearest_identifier(table, sorted(views.keys() | tables.keys()))}",
+            subject=view,
+            line=line,
+        )
+    return topological_names({view: each.tables for view, each in named.items()}, "views")

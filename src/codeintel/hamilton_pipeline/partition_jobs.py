@@ -164,9 +164,10 @@ class QueryJob:
     contract: Contract | None = None
 
     def run(self) -> tuple[Tables, int]:
-        from codeintel.datafusion_engine.session import execute  # noqa: PLC0415 - extraction must not pay for the engine
+        # Extraction must not pay for the engine, nor planning: its digest of this code imports what is named by `from`.
+        from codeintel.datafusion_engine import session  # noqa: PLC0415
 
-        found = execute(self.sql, {n: i.read(self.objects) for n, i in self.inputs.items()}, self.output.schema)
+        found = session.execute(self.sql, {n: i.read(self.objects) for n, i in self.inputs.items()}, self.output.schema)
         if self.buckets is not None and any(i.buckets is None for i in self.inputs.values()):
             found = found.filter(pc.is_in(found.column("bucket"), pa.array(sorted(self.buckets), pa.int32())))
         return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0

@@ -76,12 +76,12 @@ def _check(tasks: Collection[Task]) -> None:
             raise PlanError(f"two tasks are called {task.name!r}; a table has one producer", subject=task.name)
         names.add(task.name)
     for task in tasks:
-        for table in sorted(task.inputs):
-            if table not in names:
-                raise PlanError(
-                    f"{task.kind} {task.name!r} reads {table!r}, which no task produces; {nearest(table, names)}",
-                    subject=task.name,
-                )
+        if not task.inputs.keys() <= names:
+            table = min(task.inputs.keys() - names)
+            raise PlanError(
+                f"{task.kind} {task.name!r} reads {table!r}, which no task produces; {nearest(table, names)}",
+                subject=task.name,
+            )
 
 
 def _plan(

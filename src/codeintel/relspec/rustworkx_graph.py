@@ -78,7 +78,7 @@ def plan_graph(tasks: Collection[Task], cache: MutableMapping[str, bytes] | None
     PlanError that names it.
     """
     by_name = {task.name: task for task in tasks}
-    names = _topological_names(by_name)
+    names = topological_names({name: task.inputs for name, task in by_name.items()}, "tasks")
     index = {name: position for position, name in enumerate(names)}
     edges = sorted(
         (index[source], position)
@@ -99,28 +99,33 @@ def plan_graph(tasks: Collection[Task], cache: MutableMapping[str, bytes] | None
     )
 
 
-def _topological_names(tasks: Mapping[str, Task]) -> tuple[str, ...]:
-    names = sorted(tasks)
+def topological_names(reads: Mapping[str, Iterable[str]], what: str) -> tuple[str, ...]:
+    """The keys of `reads`, each after those that it reads, by name where there is a choice.
+
+    What is read and no key is left out. A cycle is a PlanError that names it: `what` read each other.
+    """
+    names = sorted(reads)
     index = {name: position for position, name in enumerate(names)}
-    graph = _graph(names, [(index[s], index[n]) for n in names for s in tasks[n].inputs if s in index])
+    graph = _graph(names, [(index[source], index[name]) for name in names for source in reads[name] if source in index])
     order = rx.lexicographical_topological_sort(graph, key=str)
-    if len(order) < len(names):  # rustworkx 0.18 leaves the tasks of a cycle out instead of raising
-        raise _cycle(graph)
+    if len(order) < len(names):  # rustworkx 0.18 leaves what is in a cycle out instead of raising
+        raise _cycle(graph, what)
     return tuple(order)
 
 
-def _cycle(graph: rx.PyDiGraph) -> PlanError:
-    loop = [graph[source] for source, _ in rx.digraph_find_cycle(graph)]
+def _cycle(graph: rx.PyDiGraph, what: str) -> PlanError:
+    loop = [graph[reader] for _, reader in reversed(rx.digraph_find_cycle(graph))]  # each reads the next
     start = loop.index(min(loop))
     loop = [*loop[start:], *loop[:start]]
     return PlanError(
-        f"these tasks read each other in a cycle: {' → '.join([*loop, loop[0]])}; no order can run them",
+        f"{what} read each other in a cycle: {' → '.join([*loop, loop[0]])}; no order can run them",
         subject=loop[0],
     )
 
 
 def _graph(names: Sequence[str], edges: Sequence[tuple[int, int]]) -> rx.PyDiGraph:
-    graph = rx.PyDiGraph(multigraph=False, node_count_hint=len(names), edge_count_hint=len(edges))
+    # No edge comes twice. To have that checked would cost a walk over a source's readers for each of them.
+    graph = rx.PyDiGraph(multigraph=True, node_count_hint=len(names), edge_count_hint=len(edges))
     graph.add_nodes_from(names)
     graph.add_edges_from_no_data(list(edges))
     return graph
@@ -147,11 +152,13 @@ def _cached_reduction(
     key = f"reduction-{_digest('reduction', names, edges)}"
     if (kept := cache.get(key)) is not None:
         try:
-            return msgspec.json.decode(kept, type=Edges)
+            redundant = msgspec.json.decode(kept, type=frozenset[int])
+            return [edge for position, edge in enumerate(edges) if position not in redundant]
         except msgspec.DecodeError:
             pass  # a damaged entry is a miss
     reduced = sorted(irredundant_edges(graph))
-    cache[key] = msgspec.json.encode(reduced)
+    needed = set(reduced)
+    cache[key] = msgspec.json.encode([position for position, edge in enumerate(edges) if edge not in needed])
     return reduced
 
 

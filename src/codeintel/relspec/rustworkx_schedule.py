@@ -52,7 +52,8 @@ def schedule_tasks(graph: PlanGraph, weights: Mapping[str, float]) -> Schedule:
     """Schedule of the reduced graph; redundant edges lengthen no chain, because weights are not negative."""
     names, reduced = graph.names, graph.reduced
     seconds = [weights[name] for name in names]
-    below, above = _bottom_levels(reduced, seconds), _earliest_starts(reduced, seconds)
+    edges = sorted(reduced.edge_list())  # indices are a topological order: by source, each is final when its turn comes
+    below, above = _bottom_levels(edges, seconds), _earliest_starts(edges, seconds)
     length = max(below, default=0.0)
     return Schedule(
         generations=tuple(tuple(sorted(names[i] for i in layer)) for layer in rx.topological_generations(reduced)),
@@ -66,17 +67,19 @@ def schedule_tasks(graph: PlanGraph, weights: Mapping[str, float]) -> Schedule:
     )
 
 
-def _bottom_levels(graph: rx.PyDiGraph, seconds: Sequence[float]) -> list[float]:
-    levels = [0.0] * len(seconds)
-    for node in reversed(range(len(seconds))):  # indices are a topological order
-        levels[node] = seconds[node] + max([levels[reader] for reader in graph.successor_indices(node)], default=0.0)
+def _bottom_levels(edges: Sequence[tuple[int, int]], seconds: Sequence[float]) -> list[float]:
+    levels = list(seconds)
+    for source, reader in reversed(edges):
+        if (level := seconds[source] + levels[reader]) > levels[source]:
+            levels[source] = level
     return levels
 
 
-def _earliest_starts(graph: rx.PyDiGraph, seconds: Sequence[float]) -> list[float]:
+def _earliest_starts(edges: Sequence[tuple[int, int]], seconds: Sequence[float]) -> list[float]:
     starts = [0.0] * len(seconds)
-    for node in range(len(seconds)):
-        starts[node] = max([starts[s] + seconds[s] for s in graph.predecessor_indices(node)], default=0.0)
+    for source, reader in edges:
+        if (end := starts[source] + seconds[source]) > starts[reader]:
+            starts[reader] = end
     return starts
 
 
