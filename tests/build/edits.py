@@ -245,10 +245,10 @@ def data_versions(store: Path) -> dict[str, str]:
     return {name: kept.handle(name).version for name, kept in codeintel.open(store).manifest.handles.items()}
 
 
-def delta_rows(store: Path) -> dict[str, list[str]]:
-    """Rows of every public table, sorted, as a reader of Delta sees the version that the current run pins."""
+def delta_rows(store: Path, *, head: bool = False) -> dict[str, list[str]]:
+    """Sorted rows of every public table as Delta has them: of the version that the current run pins, or of the head."""
     found = {}
     for name, table in codeintel.open(store).manifest.tables.items():
-        rows = DeltaTable(store / table.path, version=table.version).to_pyarrow_table()
+        rows = DeltaTable(store / table.path, version=None if head else table.version).to_pyarrow_table()
         found[name] = sorted(map(repr, rows.select(sorted(rows.schema.names)).to_pylist()))
     return found
