@@ -24,7 +24,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.build.mutations import (
-    ASKS_WHY,
     MUTATIONS,
     Facts,
     Mutation,
@@ -54,7 +53,7 @@ def line(row: dict[str, Any]) -> str:
     theirs = {True: "stale", False: "right", None: "-"}[row.get("hamilton_stale")]
     if "ok" not in row:
         return f"{row['kind']:45} not there yet: {row['open']}"
-    cause = "-" if not ASKS_WHY else "ok" if not row["wrong_causes"] else str(row["wrong_causes"])
+    cause = "ok" if not row["wrong_causes"] else str(row["wrong_causes"])
     ran = f"{len(row['ran'])}" + (f" (not {', '.join(row['too_much'])})" if row["too_much"] else "")
     stale = ", ".join(row["stale"]) if row["stale"] else "0"
     undone = "reused" if not row["not_undone"] else ", ".join(row["not_undone"])

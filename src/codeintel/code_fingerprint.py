@@ -26,8 +26,9 @@ def code_digest(function: Callable[..., object]) -> str:
 def code_parts(function: Callable[..., object]) -> dict[str, str]:
     """Digests of what a function's results depend on besides its arguments, by name.
 
-    `module NAME`: the module that defines it and, transitively, every module of the same top-level package that those
-    import, each as its syntax tree without docstrings: comments and formatting do not count. `code of`, `defaults of`,
+    `module NAME`: the module that defines it and, transitively, every module that those import of the same top-level
+    package, or of none that was installed, each as its syntax tree without docstrings: comments and formatting do not
+    count. `code of`, `defaults of`,
     `closure of` and `arguments of NAME`: which function it is, and its defaults, closure cells and arguments of
     partials by value; the same for whatever decorators wrapped. `python` and `library NAME`: versions of Python and of
     the installed packages that those modules import. `environment variable NAME`: the value of a variable that those
@@ -46,14 +47,15 @@ def code_parts(function: Callable[..., object]) -> dict[str, str]:
         if not inspect.isfunction(layer):
             return parts | {f"code of {_name(layer)}": _unknowable()}
         name = f"{layer.__qualname__}{'' if not depth else f' {depth}'}"
-        parts[f"code of {name}"] = digest(layer.__module__, layer.__qualname__)
+        module = layer.__globals__["__name__"]  # where its code is, whatever a decorator has copied to `__module__`
+        parts[f"code of {name}"] = digest(module, layer.__qualname__)
         if layer.__closure__:
             parts[f"closure of {name}"] = digest([_captured(cell.cell_contents) for cell in layer.__closure__])
         if layer.__defaults__ or layer.__kwdefaults__:
             defaults = [_captured(default) for default in layer.__defaults__ or ()]
             parts[f"defaults of {name}"] = digest(defaults, _captured_map(layer.__kwdefaults__ or {}))
-        parts |= _module_parts(layer.__module__)
-        parts |= _environment_parts(layer.__module__)
+        parts |= _module_parts(module)
+        parts |= _environment_parts(module)
         layer, depth = getattr(layer, "__wrapped__", None), depth + 1
     return parts
 
@@ -128,17 +130,22 @@ def _tree(module: str) -> ast.Module | None:
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
-    """Modules of the same top-level package that `module` imports, wherever in it."""
+    """Modules that `module` imports, wherever in it, of the same top-level package or of one that has no version."""
     root = module.partition(".")[0]
-    names = {name for name in _syntax(module)[1] if name.partition(".")[0] == root and _tree(name) is not None}
-    return tuple(sorted(names))
+    names = {name for name in _syntax(module)[1] if (top := name.partition(".")[0]) == root or _is_loose(top)}
+    return tuple(sorted(name for name in names if _tree(name) is not None or _binary(name)))
 
 
 @cache
 def _foreign(module: str) -> frozenset[str]:
-    """Top-level packages that `module` imports from outside its own package and the standard library."""
-    roots = {name.partition(".")[0] for name in _syntax(module)[1]}
-    return frozenset(roots - sys.stdlib_module_names - {module.partition(".")[0]})
+    """Installed packages that `module` imports, the standard library and its own apart."""
+    roots = {name.partition(".")[0] for name in _syntax(module)[1]} - {module.partition(".")[0]}
+    return frozenset(root for root in roots - sys.stdlib_module_names if not _is_loose(root))
+
+
+def _is_loose(root: str) -> bool:
+    """Whether a top-level module belongs to nothing that was installed under a version."""
+    return root not in sys.stdlib_module_names and not _version(root)
 
 
 @cache
@@ -149,14 +156,30 @@ def _version(package: str) -> str:
         return str(getattr(sys.modules.get(package), "__version__", ""))
 
 
+@cache
+def _binary(module: str) -> bytes:
+    """Content of a module that has no source; empty if there is no such module, or nothing but a folder."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return b""
+    origin = spec.origin if spec and spec.has_location else None
+    return Path(origin).read_bytes() if origin and not origin.endswith(".py") else b""
+
+
 def _module_digest(module: str) -> str:
+    if content := _binary(module):
+        return digest(content)
     return _syntax(module)[0] or _unknowable()
 
 
 @cache
 def _syntax(module: str) -> tuple[str, frozenset[str], frozenset[str | None]]:
-    """Digest of a module without docstrings (none without source), names it may import, and environment it reads."""
-    tree, names = _tree(module), set[str]()
+    """Digest of a module without docstrings, names it may import, and environment variables it reads.
+
+    The digest is empty without source, and where the name of an imported module is not in the source.
+    """
+    tree, names, is_known = _tree(module), set[str](), True
     if tree is None:
         return "", frozenset(), frozenset()
     package = module if hasattr(sys.modules.get(module), "__path__") else module.rpartition(".")[0]
@@ -169,11 +192,20 @@ def _syntax(module: str) -> tuple[str, frozenset[str], frozenset[str | None]]:
                 if node.level:
                     base = importlib.util.resolve_name("." * node.level + base, package)
                 names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+            case ast.Call(
+                func=ast.Name("import_module" | "__import__") | ast.Attribute(attr="import_module"), args=args
+            ):
+                match args:
+                    case [ast.Constant(str(name)), *_] if not name.startswith("."):
+                        names.add(name)
+                    case _:
+                        is_known = False
             case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
                 if ast.get_docstring(node, clean=False) is not None:
                     node.body = node.body[1:] or [ast.Pass()]
-    variables = frozenset(_variables(tree) if "os" in names else ())
-    return digest(ast.dump(tree)), frozenset(names), variables
+    reads_system = any(name.partition(".")[0] == "os" for name in names)
+    variables = frozenset(_variables(tree) if reads_system else ())
+    return digest(ast.dump(tree)) if is_known else "", frozenset(names), variables
 
 
 def _variables(tree: ast.Module) -> Iterator[str | None]:
@@ -194,8 +226,6 @@ def _variables(tree: ast.Module) -> Iterator[str | None]:
         if isinstance(node, ast.ImportFrom) and node.module == "os":
             wanted |= {alias.asname for alias in node.names if alias.asname and alias.name in wanted}
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Attribute | ast.Name)
-            and (node.attr if isinstance(node, ast.Attribute) else node.id) in wanted
-        ):
+        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
+        if name in wanted:
             yield literal.get(id(node))

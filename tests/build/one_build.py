@@ -116,7 +116,7 @@ def main() -> None:
     else:
         build = {"pipeline": pipeline_build, "repository": repository_build}[request["engine"]](request)
         found = {"built": facts_of(build, store)}
-        if request.get("why") and "error" not in found["built"]:
+        if request.get("clean") and "error" not in found["built"]:
             found["causes"] = causes(store, request.get("ask") or found["built"]["ran"])
         if clean:
             found["clean"] = facts_of(build, Path(clean))

@@ -91,7 +91,7 @@ def causes_of(
         found += [f"input {t} changed" for t in sorted(task.inputs) if t in versions and versions[t] != reads.get(t)]
         if task.kind == "source":
             found += _named_changes(changes.get(name, []))
-        elif task.kind == "output" and reads.get(PLAN_SIGNATURE) != plan.signature:
+        elif task.kind == "output" and not found and reads.get(PLAN_SIGNATURE) != plan.signature:
             found.append("plan changed")
         if not found and runs[name].outcome == "ran" and task.kind != "source":
             found = [LOST]
@@ -181,6 +181,8 @@ def _chain(
         row = rows.get(path[-1])
         parts = row.cause.split(_SEPARATOR) if row and row.cause else []
         own = [part for part in parts if not _input_of(part)]
+        if row and PLAN_SIGNATURE in row.dependencies_data_versions and len(own) < len(parts):
+            own = []  # what an output declares follows what it publishes
         if own or not parts:
             steps = [_step(task, runs, f"input {after} changed") for task, after in pairwise(path)]
             last = _SEPARATOR.join(own) or _without_cause(runs[path[-1]])

@@ -83,7 +83,7 @@ def plan_pipeline(
         if name not in tables:
             raise PlanError(f"a contract names {name!r}, which nothing derives; {nearest(name, tables)}", subject=name)
         _check_types(name, contract.table.schema)
-    tasks = [_as_run(task, contracts.get(task.name)) for task in tasks]
+    tasks = [_as_run(task, contracts.get(task.name), tables.get(task.name)) for task in tasks]
     tasks += [_output_task(name, contract) for name, contract in contracts.items()]
     weights = {table: 0.0 for extractor in pipeline.extractors.values() for table in extractor.tables}
     return PlannedPipeline(tuple(tasks), tables, contracts, weights)
@@ -197,9 +197,14 @@ def _setting_parts(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 @cache
-def _own_code(function: Callable[..., object]) -> str:
-    """Digest of this package's own code, which reads no environment: only the command line may."""
-    return digest({n: d for n, d in code_parts(function).items() if not n.startswith("environment")})
+def _runner_parts(function: Callable[..., object]) -> Mapping[str, str]:
+    """Parts of this package's own code that runs tasks: it as one, and the versions below it.
+
+    It reads no environment: only the command line may.
+    """
+    parts = {name: part for name, part in code_parts(function).items() if not name.startswith("environment")}
+    versions = {name: part for name, part in parts.items() if name == "python" or name.startswith("library ")}
+    return {**versions, "runner": digest({name: part for name, part in parts.items() if name not in versions})}
 
 
 def _source_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Task]:
@@ -256,9 +261,11 @@ def _analysis_task(
     return Task.of_parts(name, "analysis", inputs, {t: frozenset(tables[t].schema.names) for t in inputs}, parts)
 
 
-def _as_run(task: Task, contract: Contract | None) -> Task:
-    """The task signed with what writes its rows too: the code that runs jobs, and the contract checked on the way."""
-    parts = {**task.parts, "runner": _own_code(perform)}
+def _as_run(task: Task, contract: Contract | None, table: Table | None) -> Task:
+    """The task signed with what writes its rows too: the code that runs jobs, the key, and the contract checked."""
+    parts = {**task.parts, **_runner_parts(perform)}
+    if table is not None:
+        parts["key"] = digest(table.key)
     if contract is not None:
         parts["contract"] = _contract_digest(contract)
     return Task.of_parts(task.name, task.kind, task.inputs, task.columns, parts, task.lineage)
@@ -266,6 +273,7 @@ def _as_run(task: Task, contract: Contract | None) -> Task:
 
 def _contract_digest(contract: Contract) -> str:
     return digest(
+        schema_digest(contract.table.schema),
         contract.table.key,
         contract.grain,
         contract.meanings,
@@ -286,6 +294,6 @@ def _output_task(table: str, contract: Contract) -> Task:
     parts = {
         "schema": schema_digest(contract.table.schema),
         "contract": _contract_digest(contract),
-        "runner": _own_code(ContractJob.run),
+        **_runner_parts(ContractJob.run),
     }
     return Task.of_parts(output_task(table, contract), "output", inputs, columns, parts)

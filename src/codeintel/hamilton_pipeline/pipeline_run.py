@@ -350,16 +350,16 @@ def _source_changes(
             continue
         old, new = before.handles[name].handle(name), handles[name]
         if old.version != new.version:
-            changes[name] = row_changes(store.objects, old, new, planned.tables[name])
+            changes[name] = _row_changes(store.objects, old, new, planned.tables[name])
     return changes
 
 
-def row_changes(objects: Path, old: TableHandle, new: TableHandle, table: Table) -> list[tuple[str, str]]:
+def _row_changes(objects: Path, old: TableHandle, new: TableHandle, table: Table) -> list[tuple[str, str]]:
     """Rows, by the table's key, that `new` has not as `old` has them. Nothing is said of rows that cannot be read."""
     from codeintel.store.partitions import read_partition  # noqa: PLC0415 - see the top
 
     key = table.key or tuple(table.schema.names)
-    what = "file" if key == ("path",) else "row"
+    text = "file {}" if key == ("path",) else f"row {{}} of {new.table}"
     sides: list[dict[str, Any]] = []
     for handle, other in ((old, new), (new, old)):
         rows: dict[str, Any] = {}
@@ -370,7 +370,7 @@ def row_changes(objects: Path, old: TableHandle, new: TableHandle, table: Table)
                 found = read_partition(objects, part).to_pylist()
             except DamagedObjectError:
                 continue
-            rows |= {f"{what} {', '.join(str(row.get(k, bucket)) for k in key)}": row for row in found}
+            rows |= {text.format(", ".join(str(row.get(k, bucket)) for k in key)): row for row in found}
         sides.append(rows)
     before, after = sides
     changes = dict.fromkeys(after.keys() - before.keys(), "added")

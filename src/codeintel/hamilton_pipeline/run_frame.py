@@ -48,8 +48,8 @@ class RunFrame:
 
     @classmethod
     def begin(cls, store: Store, started: datetime, clock: float, cpu_before: float) -> RunFrame:
-        """`clock` and `cpu_before` are `perf_counter` and `cpu_seconds` when the build began."""
-        return cls(store, f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}", started, clock, cpu_before)
+        """Ids sort as runs began. `clock` and `cpu_before` are `perf_counter` and `cpu_seconds` at that time."""
+        return cls(store, f"{started:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}", started, clock, cpu_before)
 
     def end(
         self,
