@@ -1,95 +1,182 @@
 """What a contract promises about a whole table: keys across buckets, and references.
 
 What a row or a bucket shows (nulls, values, a key used twice) is checked where the rows are written, on rows that are
-there and in key order anyway. Here every bucket is read once, only the columns that matter, and let go.
+there and in key order anyway. Here only the columns that matter are read, one bucket at a time, and of a table that was
+found sound before only the buckets that differ since: what they add must not be elsewhere, what they refer to must be
+there, and what they have lost must not be referred to. Values that refer out of their bucket (*strays*) are kept for
+that; there are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from codeintel.errors import ContractError
+from codeintel.errors import ContractError, DamagedObjectError
 from codeintel.relspec.pipeline import Contract, Reference
-from codeintel.store.handles import TableHandle
-from codeintel.store.partitions import is_bucketed, read_buckets
-from codeintel.store.results import Tables
+from codeintel.store.handles import UNPARTITIONED, Partition, TableHandle
+from codeintel.store.partitions import is_bucketed, read_buckets, read_partition, write_partition
+from codeintel.store.results import Result, Tables
 
-_Targets = Mapping[int, np.ndarray]  # distinct values by bucket, sorted
+Buckets = Mapping[int, Partition]
 
 
 @dataclass(frozen=True, slots=True)
 class ContractJob:
-    """Check one public table. Writes nothing; raises ContractError for the first rule that is broken."""
+    """Check one public table. Raises ContractError for the first rule that is broken.
+
+    `verified` is the result of an earlier check, if there is one: the partitions that were sound together, and their
+    strays. `unique` names the references whose target column takes no value in two buckets, by its own contract.
+    """
 
     objects: Path
     name: str
     contract: Contract
     handles: Mapping[str, TableHandle]
     schemas: Mapping[str, pa.Schema]
+    verified: Result | None = None
+    unique: frozenset[Reference] = frozenset()
 
     def run(self) -> tuple[Tables, int]:
-        references, key = self.contract.references, self.contract.table.key
-        leading = key[0] if key and is_bucketed(self.contract.table.schema) and "path" not in key else None
-        columns = sorted({r.columns[0] for r in references} | ({leading} if leading else set()))
-        if not columns:
-            return {}, 0
-        targets = {(r.target, r.target_columns[0]): self.targets(r) for r in references}
-        keys: list[np.ndarray] = []
-        strays: dict[Reference, list[np.ndarray]] = {r: [] for r in references}
-        for bucket in self.handles[self.name].partitions:
-            rows = self.read(self.name, columns, bucket)
-            if leading:
-                keys.append(_distinct(rows.column(leading)))
-            for reference in references:
-                local = targets[reference.target, reference.target_columns[0]].get(bucket)
-                values = _values(rows.column(reference.columns[0]))
-                strays[reference].append(np.unique(_beyond(values, local)))
-        if leading:
-            _check_unique_across(self.name, leading, keys)
-        for reference, away in strays.items():
-            _check_found(self.name, reference, away, targets[reference.target, reference.target_columns[0]])
-        return {}, 0
-
-    def targets(self, reference: Reference) -> _Targets:
-        (column,) = reference.target_columns
-        return {
-            bucket: _distinct(self.read(reference.target, [column], bucket).column(column))
-            for bucket in self.handles[reference.target].partitions
-        }
-
-    def read(self, table: str, columns: list[str], bucket: int) -> pa.Table:
-        return read_buckets(self.objects, self.handles[table], self.schemas[table], columns=columns, buckets=[bucket])
+        try:
+            return _Check(self, self.verified).tables(), 0
+        except DamagedObjectError:
+            if self.verified is None:
+                raise
+            return _Check(self, None).tables(), 0  # what was checked then is gone; what is there now is checked whole
 
 
-def _check_unique_across(name: str, column: str, keys: list[np.ndarray]) -> None:
-    """The leading key column takes no value in two buckets, so uniqueness inside each is uniqueness."""
-    if not keys:
-        return
-    together = np.sort(np.concatenate(keys), kind="stable")
-    twice = np.unique(together[1:][together[1:] == together[:-1]])
-    if len(twice):
-        raise ContractError(
-            name,
-            f"{column} stands in several buckets",
-            len(twice),
-            tuple(str(v) for v in twice[:5]),
-            hint="if these are ids, two names share a hash: the setting namespace moves all of them",
+class _Check:
+    """One check against what was verified before; against nothing, it is of the whole table."""
+
+    def __init__(self, job: ContractJob, verified: Result | None) -> None:
+        self.job, self.verified = job, verified.tables if verified else {}
+        key = job.contract.table.key
+        spread = key and is_bucketed(job.contract.table.schema) and "path" not in key
+        self.leading = key[0] if spread else None
+        self.read: dict[tuple[str, str, str], np.ndarray] = {}  # by table, partition and column
+
+    def tables(self) -> Tables:
+        """What is verified now: partitions by table, and strays by reference."""
+        found: dict[str, Buckets] = {name: dict(handle.partitions) for name, handle in self.job.handles.items()}
+        strays = {reference: self.strays(reference) for reference in self.job.contract.references}
+        self.check_key(strays)
+        for number, (reference, away) in enumerate(strays.items()):
+            self.check_found(reference, away)
+            found[f"strays {number}"] = {UNPARTITIONED: write_partition(self.job.objects, away.table(), "arrow")}
+        return found
+
+    def strays(self, reference: Reference) -> _Strays:
+        before = self.verified.get(f"strays {self.job.contract.references.index(reference)}")
+        known = _Strays.of(read_partition(self.job.objects, before[UNPARTITIONED])) if before else _Strays({})
+        own, targets = self.job.name, reference.target
+        changed = self.changed(own) | self.changed(targets)
+        (column,), (target_column,) = reference.columns, reference.target_columns
+        kept = {bucket: values for bucket, values in known.by_bucket.items() if bucket not in changed}
+        for bucket in sorted(changed & self.job.handles[own].partitions.keys()):
+            values = self.values(own, self.job.handles[own].partitions[bucket], column)
+            local = self.job.handles[targets].partitions.get(bucket)
+            away = _beyond(values, self.values(targets, local, target_column) if local else None)
+            if len(away):
+                kept[bucket] = away
+        return _Strays(kept, known)
+
+    def check_key(self, strays: Mapping[Reference, _Strays]) -> None:
+        """The leading key column takes no value in two buckets, so uniqueness inside each is uniqueness.
+
+        Where it refers to a column of which that is known, only values that stand in another bucket than what they
+        refer to could.
+        """
+        if self.leading is None:
+            return
+        own, leading = self.job.name, self.leading
+        if any(r in self.job.unique and r.columns == (leading,) and not strays[r].by_bucket for r in strays):
+            return
+        now, before = self.job.handles[own].partitions, self.verified.get(own, {})
+        added = []
+        for bucket in sorted(self.changed(own) & now.keys()):
+            new = self.values(own, now[bucket], leading)
+            added.append(_beyond(new, self.values(own, before[bucket], leading)) if bucket in before else new)
+        if not (fresh := _together(added)).size:
+            return
+        if before:  # each fresh value stands in its own bucket once, and must in no other
+            ordered = np.unique(fresh)
+            fresh = _together(_within(self.values(own, part, leading), ordered) for part in now.values())
+        seen = np.sort(fresh)
+        twice = np.unique(seen[1:][seen[1:] == seen[:-1]])
+        if len(twice):
+            hint = "if these are ids, two names share a hash: the setting namespace moves all of them"
+            rule = f"{leading} stands in several buckets"
+            raise ContractError(own, rule, len(twice), tuple(str(v) for v in twice[:5]), hint=hint)
+
+    def check_found(self, reference: Reference, strays: _Strays) -> None:
+        """What refers out of its bucket is found in some other. What was so before still is, unless it was lost."""
+        target, (column,) = reference.target, reference.target_columns
+        now, before = self.job.handles[target].partitions, self.verified.get(target, {})
+        away = _together(
+            _beyond(values, strays.known.by_bucket.get(bucket)) for bucket, values in strays.by_bucket.items()
         )
+        lost = []
+        for bucket in sorted(self.changed(target) & before.keys()):
+            old = self.values(target, before[bucket], column)
+            lost.append(_beyond(old, self.values(target, now[bucket], column)) if bucket in now else old)
+        if (gone := np.unique(_together(lost))).size:
+            every = _together(strays.by_bucket.values())
+            away = _together([away, _within(every, gone)])
+        away = np.unique(away)
+        for part in now.values():
+            if not len(away):
+                return
+            away = _beyond(away, self.values(target, part, column))
+        if len(away):
+            rule = f"{reference.columns[0]} is no {column} of {target}"
+            raise ContractError(self.job.name, rule, len(away), tuple(str(v) for v in away[:5]))
+
+    def changed(self, table: str) -> set[int]:
+        """Buckets that are not as they were verified, lost ones included."""
+        now, before = self.job.handles[table].partitions, self.verified.get(table, {})
+        return {bucket for bucket in now.keys() | before.keys() if now.get(bucket) != before.get(bucket)}
+
+    def values(self, table: str, part: Partition, column: str) -> np.ndarray:
+        """Distinct values of a column in one partition, sorted."""
+        place = (table, part.version, column)
+        if place in self.read:
+            return self.read[place]
+        handle = TableHandle(table, "", {UNPARTITIONED: part})
+        found = _distinct(read_buckets(self.job.objects, handle, self.job.schemas[table], columns=[column])[column])
+        if any(r.target == table and r.target_columns == (column,) for r in self.job.contract.references):
+            self.read[place] = found  # looked into for every reference; the rest is read once and let go
+        return found
 
 
-def _check_found(name: str, reference: Reference, strays: list[np.ndarray], targets: _Targets) -> None:
-    """Most references stay in their bucket; what does not must be found in some other."""
-    away = np.unique(np.concatenate(strays)) if strays else np.empty(0, np.int64)
-    for values in targets.values():
-        away = _beyond(away, values)
-    if len(away):
-        rule = f"{reference.columns[0]} is no {reference.target_columns[0]} of {reference.target}"
-        raise ContractError(name, rule, len(away), tuple(str(v) for v in away[:5]))
+class _Strays:
+    """Values by bucket that refer out of it; `known` are those verified before."""
+
+    def __init__(self, by_bucket: Mapping[int, np.ndarray], known: _Strays | None = None) -> None:
+        self.by_bucket = by_bucket
+        self.known = known if known is not None else self
+
+    @classmethod
+    def of(cls, table: pa.Table) -> _Strays:
+        buckets, values = table.column("bucket").to_numpy(), _values(table.column("value"))
+        return cls({int(bucket): values[buckets == bucket] for bucket in np.unique(buckets)})
+
+    def table(self) -> pa.Table:
+        """Columns bucket and value, sorted."""
+        buckets = [np.full(len(values), bucket, np.int32) for bucket, values in sorted(self.by_bucket.items())]
+        values = _together(values for _, values in sorted(self.by_bucket.items()))
+        kind = pa.int64() if values.dtype.kind == "i" else pa.string()
+        return pa.table({"bucket": pa.array(_together(buckets), pa.int32()), "value": pa.array(values.tolist(), kind)})
+
+
+def _together(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    found = [array for array in arrays if len(array)]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:
@@ -99,16 +186,28 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
 
 def _distinct(column: pa.ChunkedArray) -> np.ndarray:
     """Sorted; a column that leads its table's key is so already."""
-    values = _values(column)
-    if not len(values) or np.any(values[1:] < values[:-1]):
-        return np.unique(values)
-    return values[np.concatenate(([True], values[1:] != values[:-1]))]
+    values = _without_repeats(_values(column))
+    return np.unique(values) if np.any(values[1:] < values[:-1]) else values
+
+
+def _without_repeats(values: np.ndarray) -> np.ndarray:
+    """Of neighbours that are equal the first."""
+    return values[np.concatenate((np.ones(min(len(values), 1), bool), values[1:] != values[:-1]))]
+
+
+def _within(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """Those of `values` that `ordered`, which is not empty, holds."""
+    places = np.searchsorted(ordered, values)
+    places[places == len(ordered)] = 0
+    return values[ordered[places] == values]
 
 
 def _beyond(values: np.ndarray, ordered: np.ndarray | None) -> np.ndarray:
     """Those of `values` that `ordered` does not hold."""
     if ordered is None or not len(ordered) or not len(values):
         return values
+    if len(values) > len(ordered) and values.dtype.kind == "i":  # then hashing pays
+        return values[~pc.is_in(pa.array(values), pa.array(ordered)).to_numpy(zero_copy_only=False)]
     places = np.searchsorted(ordered, values)
     places[places == len(ordered)] = 0
     return values[ordered[places] != values]

@@ -89,9 +89,12 @@ class Bench:
         """A task that only hands on a part of another's result ran, or was reused, as that one."""
         self.shares[task.name] = self.shares.get(leader, (0, 1))
 
-    def is_heavy(self, task: Task, inputs: Iterable[TableHandle]) -> bool:
-        """Whether the jobs of `task` go to worker processes."""
-        return sum(h.rows for h in inputs) > HEAVY_ROWS or self.seconds.get(task.name, 0.0) > HEAVY_SECONDS
+    def is_heavy(self, task: Task, inputs: Mapping[str, TableHandle]) -> bool:
+        """Whether the jobs of `task` go to worker processes: by what its stale buckets read, and their share of it."""
+        stale, buckets = self.shares[task.name]
+        share = stale / max(1, buckets)
+        rows = sum(h.rows * (share if task.inputs[name] == "same_bucket" else 1) for name, h in inputs.items())
+        return rows > HEAVY_ROWS or self.seconds.get(task.name, 0.0) * share > HEAVY_SECONDS
 
     def form(self, table: str) -> Format:
         """Public tables are Parquet, so that Delta can link their objects; the rest is Arrow."""
@@ -238,7 +241,7 @@ def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHa
     partitioned = bool(spine) and is_bucketed(output.schema)
     present = _merged(spine) if partitioned and any(handle.partitions for handle in spine) else None
     stale, results = bench.known(task, inputs, present.partitions if present else None)
-    heavy = bench.is_heavy(task, inputs.values())
+    heavy = bench.is_heavy(task, inputs)
     groups: list[frozenset[int] | None] = [None] if stale else []
     if present and stale:
         todo = _part(present, stale)
@@ -279,7 +282,7 @@ def analysis(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> Tab
         bench.form(task.name),
         bench.planned.contracts.get(task.name),
     )
-    results |= _run(bench, task, [job] if stale else [], stale, heavy=bench.is_heavy(task, inputs.values()))
+    results |= _run(bench, task, [job] if stale else [], stale, heavy=bench.is_heavy(task, inputs))
     return bench.handle(task.name, _united(results, task.name))
 
 
