@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from codeintel.datafusion_engine.snapshot import Snapshot
     from codeintel.errors import CodeintelError
     from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan
-    from codeintel.relspec.pipeline import Contract, Extractor, Pipeline, Reference, Source, Table, analysis
+    from codeintel.relspec.pipeline import (
+        Contract,
+        Extractor,
+        Pipeline,
+        Reference,
+        ScalarFunction,
+        Source,
+        Table,
+        analysis,
+    )
     from codeintel.relspec.task import Task
     from codeintel.settings import Settings
 
@@ -23,6 +32,7 @@ __all__ = [
     "Extractor",
     "Pipeline",
     "Reference",
+    "ScalarFunction",
     "Settings",
     "Snapshot",
     "Source",
@@ -44,7 +54,16 @@ _HOMES = {
     "codeintel.datafusion_engine.snapshot": ("Snapshot",),
     "codeintel.errors": ("CodeintelError",),
     "codeintel.relspec.execution_plan": ("ExecutionPlan", "compile_execution_plan"),
-    "codeintel.relspec.pipeline": ("Contract", "Extractor", "Pipeline", "Reference", "Source", "Table", "analysis"),
+    "codeintel.relspec.pipeline": (
+        "Contract",
+        "Extractor",
+        "Pipeline",
+        "Reference",
+        "ScalarFunction",
+        "Source",
+        "Table",
+        "analysis",
+    ),
     "codeintel.relspec.task": ("Task",),
     "codeintel.settings": ("Settings",),
 }

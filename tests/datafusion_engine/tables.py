@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from codeintel.datafusion_engine.session import ScalarFunction
+from codeintel.relspec.pipeline import ScalarFunction
 
 FILE_KEYED = pa.schema([("path", pa.string()), ("bucket", pa.int32()), ("id", pa.int64()), ("x", pa.string())])
 TABLES = {
@@ -30,7 +30,7 @@ def shouted(words: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(words, "!", "")
 
 
-SHOUT = ScalarFunction("shout", shouted, (pa.string(),), pa.string())
+SHOUT = ScalarFunction(shouted, (pa.string(),), pa.string())
 
 
 def blocks(file: str, heading: str) -> dict[str, str]:

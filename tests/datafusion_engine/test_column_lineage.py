@@ -23,7 +23,7 @@ UNSUPPORTED = {  # DataFusion 55 plans these and then cannot run them
 }
 ENDLESS = {"recursion"}  # where the edges form a cycle
 TASKS = {
-    title: infer({"v": sql}, TABLES, udfs=(SHOUT,)).tasks[0]
+    title: infer({"v": sql}, TABLES, functions={"shout": SHOUT}).tasks[0]
     for title, sql in QUERIES.items()
     if title not in UNSUPPORTED | ENDLESS
 }
@@ -62,12 +62,12 @@ def values(table: pa.Table, column: str) -> Counter[str]:
 
 def violations(sql: str, task: Task, before: dict[str, pa.Table], after: dict[str, pa.Table]) -> list[str]:
     """Output columns that change although only columns outside their lineage do."""
-    whole = execute(sql, {t: before[t] for t in task.inputs}, udfs=(SHOUT,))
+    whole = execute(sql, {t: before[t] for t in task.inputs}, functions={"shout": SHOUT})
     found = []
     for column, origins in task.lineage.items():
         outside = {t: {c for c in TABLES[t].names if (t, c) not in origins} for t in task.inputs}
         disturbed = {t: with_columns_of(before[t], after[t], columns) for t, columns in outside.items()}
-        if values(execute(sql, disturbed, udfs=(SHOUT,)), column) != values(whole, column):
+        if values(execute(sql, disturbed, functions={"shout": SHOUT}), column) != values(whole, column):
             found.append(column)
     return found
 

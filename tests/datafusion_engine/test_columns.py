@@ -23,7 +23,7 @@ def planned(sql: str, schemas: dict[str, pa.Schema]) -> tuple[pa.Schema, str] | 
     for name, schema in schemas.items():
         quoted = '"' + name.replace('"', '""') + '"'
         context.register_record_batches(quoted, [[pa.RecordBatch.from_pylist([], schema=schema)]])
-    context.register_udf(datafusion.udf(SHOUT.function, list(SHOUT.inputs), SHOUT.returns, "immutable", SHOUT.name))
+    context.register_udf(datafusion.udf(SHOUT.function, list(SHOUT.inputs), SHOUT.returns, "immutable", "shout"))
     try:
         frame = context.sql(sql)
         return frame.schema(), frame.optimized_logical_plan().display_indent()
@@ -51,16 +51,16 @@ def test_there_are_at_least_eighty_queries() -> None:
 
 @pytest.mark.parametrize("title", QUERIES)
 def test_tables_and_columns_equal_brute_force(title: str) -> None:
-    (task,) = infer({"v": QUERIES[title]}, TABLES, udfs=(SHOUT,)).tasks
+    (task,) = infer({"v": QUERIES[title]}, TABLES, functions={"shout": SHOUT}).tasks
     assert {table: set(columns) for table, columns in task.columns.items()} == required_by_brute_force(QUERIES[title])
     assert task.inputs.keys() == task.columns.keys()
 
 
 @pytest.mark.parametrize("title", sorted(QUERIES.keys() - {"recursion named like a table"}))
 def test_what_no_dialect_parses_is_read_word_by_word(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed = infer({"v": QUERIES[title]}, TABLES, udfs=(SHOUT,)).tasks
+    parsed = infer({"v": QUERIES[title]}, TABLES, functions={"shout": SHOUT}).tasks
     monkeypatch.setattr(references, "_DIALECTS", ())
-    assert infer({"v": QUERIES[title]}, TABLES, udfs=(SHOUT,)).tasks == parsed
+    assert infer({"v": QUERIES[title]}, TABLES, functions={"shout": SHOUT}).tasks == parsed
 
 
 def test_parser_and_engine_that_disagree_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:

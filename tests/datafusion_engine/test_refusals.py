@@ -10,7 +10,7 @@ from codeintel.datafusion_engine import sql_text
 from codeintel.datafusion_engine.inference import infer
 from codeintel.datafusion_engine.session import execute, new_session, read_only, register_arrow
 from codeintel.errors import PlanError, RunError
-from tests.datafusion_engine.tables import TABLES
+from tests.datafusion_engine.tables import SHOUT, TABLES
 
 
 def refusal(sql: str) -> str:
@@ -87,6 +87,18 @@ def test_the_list_of_volatile_functions_is_the_engines_own() -> None:
     found = set(context.sql(query).to_pydict()["routine_name"])
     assert found <= sql_text.VOLATILE
     assert sql_text.VOLATILE - found == {"localtime", "localtimestamp"}  # standard names the engine may get one day
+
+
+@pytest.mark.parametrize("name", ["lower", "sum", "lag"])
+def test_a_function_may_not_take_the_engines_name(name: str) -> None:
+    with pytest.raises(PlanError, match=f"function '{name}' has the name of one of the engine's; rename it"):
+        infer({"v": f"SELECT {name}(x) AS y FROM a"}, TABLES, functions={name: SHOUT})
+
+
+@pytest.mark.parametrize("name", ["Shout", "a b", ""])
+def test_a_function_has_a_name_that_queries_can_call(name: str) -> None:
+    with pytest.raises(PlanError, match=f"function '{name}' cannot be called in SQL"):
+        infer({"v": "SELECT x FROM a"}, TABLES, functions={name: SHOUT})
 
 
 def test_a_cycle_is_named() -> None:

@@ -12,19 +12,22 @@ import pytest
 
 from codeintel.datafusion_engine import plan_cache, references
 from codeintel.datafusion_engine.inference import PlanCache, infer
-from codeintel.datafusion_engine.session import ScalarFunction
 from codeintel.errors import PlanError
+from codeintel.relspec.pipeline import ScalarFunction
+from codeintel.relspec.plan_diff import changed_parts
 from tests.datafusion_engine.tables import SHOUT, TABLES, blocks, shouted
 
 QUERIES = blocks("queries.sql", "query")
 
 
-def signature(sql: str, tables: dict[str, pa.Schema] = TABLES, udfs: tuple[ScalarFunction, ...] = ()) -> str:
-    return infer({"v": sql}, tables, udfs=udfs).tasks[0].signature
+def signature(
+    sql: str, tables: dict[str, pa.Schema] = TABLES, functions: dict[str, ScalarFunction] | None = None
+) -> str:
+    return infer({"v": sql}, tables, functions=functions).tasks[0].signature
 
 
 def test_no_two_queries_share_a_signature() -> None:
-    assert len({signature(sql, udfs=(SHOUT,)) for sql in QUERIES.values()}) == len(QUERIES)
+    assert len({signature(sql, functions={"shout": SHOUT}) for sql in QUERIES.values()}) == len(QUERIES)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_queries_of_different_meaning_differ(one: str, other: str) -> None:
 def test_comments_and_white_space_do_not_count(title: str) -> None:
     sql = QUERIES[title]
     edited = "-- owner: me\n" + sql.replace(" FROM ", "\n\t FROM /* here */ -- there\n  ") + "\n-- done\n"
-    assert signature(edited, udfs=(SHOUT,)) == signature(sql, udfs=(SHOUT,))
+    assert signature(edited, functions={"shout": SHOUT}) == signature(sql, functions={"shout": SHOUT})
 
 
 def test_a_column_the_view_does_not_need_does_not_count() -> None:
@@ -83,12 +86,21 @@ def whispered(words: pa.Array) -> pa.Array:
 
 
 def test_the_body_of_a_function_counts_for_the_views_that_call_it() -> None:
-    one = ScalarFunction("shout", shouted, (pa.string(),), pa.string())
-    other = ScalarFunction("shout", whispered, (pa.string(),), pa.string())
-    assert signature("SELECT shout(x) AS y FROM a", udfs=(one,)) != signature(
-        "SELECT shout(x) AS y FROM a", udfs=(other,)
-    )
-    assert signature("SELECT x FROM a", udfs=(one,)) == signature("SELECT x FROM a", udfs=(other,))
+    one = ScalarFunction(shouted, (pa.string(),), pa.string())
+    other = ScalarFunction(whispered, (pa.string(),), pa.string())
+    for sql, same in (("SELECT shout(x) AS y FROM a", False), ("SELECT x AS shout FROM a", True)):
+        assert (signature(sql, functions={"shout": one}) == signature(sql, functions={"shout": other})) == same
+
+
+def test_a_changed_function_is_the_part_that_changed(tmp_path: Path) -> None:
+    views = {"v": "SELECT shout(x) AS y FROM a", "w": "SELECT x FROM a"}
+    cache, tasks = tmp_path / "plans.json", []
+    for function, hits in ((shouted, 0), (whispered, 1)):
+        opened = PlanCache(cache)
+        shout = ScalarFunction(function, (pa.string(),), pa.string())
+        tasks.append(infer(views, TABLES, functions={"shout": shout}, cache=opened).tasks)
+        assert opened.hits == hits
+    assert [changed_parts(*pair) for pair in zip(*tasks, strict=True)] == [("function shout",), ()]
 
 
 PRINT_SIGNATURES = """
@@ -96,7 +108,7 @@ import json
 from codeintel.datafusion_engine.inference import infer
 from tests.datafusion_engine.tables import SHOUT, TABLES, blocks
 queries = {f"v{i}": sql for i, sql in enumerate(blocks("queries.sql", "query").values())}
-print(json.dumps([[t.name, t.signature, t.parts] for t in infer(queries, TABLES, udfs=(SHOUT,)).tasks]))
+print(json.dumps([[t.name, t.signature, t.parts] for t in infer(queries, TABLES, functions={"shout": SHOUT}).tasks]))
 """
 
 

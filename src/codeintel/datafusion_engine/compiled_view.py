@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,16 +10,18 @@ from datafusion import DataFrame, LogicalPlan, SessionContext
 
 from codeintel.datafusion_engine import engine_errors
 from codeintel.datafusion_engine.column_lineage import column_lineage
+from codeintel.datafusion_engine.functions import function_digest
 from codeintel.datafusion_engine.needed_columns import needed_columns, only
 from codeintel.datafusion_engine.partition_modes import partition_modes
 from codeintel.datafusion_engine.references import References, references
 from codeintel.datafusion_engine.scans import scans, table_of, variant_of, walk_scans
 from codeintel.datafusion_engine.schemas import plain_schema
-from codeintel.datafusion_engine.session import QUERIES_ONLY, ScalarFunction, new_session, register_stubs
+from codeintel.datafusion_engine.session import QUERIES_ONLY, new_session, register_stubs
 from codeintel.datafusion_engine.sql_text import calls, front_matter, refuse_what_no_view_may_do, tokens
 from codeintel.errors import PlanError, nearest
 from codeintel.fingerprint import digest
-from codeintel.relspec.task import Mode
+from codeintel.relspec.pipeline import ScalarFunction
+from codeintel.relspec.task import Mode, function_part
 from codeintel.store.partitions import schema_digest
 
 _TABLE_FUNCTIONS = frozenset({"generate_series()", "range()"})
@@ -46,18 +48,18 @@ def compile_view(
     keyed: frozenset[str],
     engine: str,
     where: str,
-    udfs: Sequence[ScalarFunction] = (),
+    functions: Mapping[str, ScalarFunction],
 ) -> CompiledView:
     """Compile `sql` against those of the tables in `schemas` that it names. PlanError if it is no view.
 
-    `keyed` are the file-keyed ones, `where` is the file it came from.
+    `keyed` are the file-keyed ones, `where` is the file it came from, `functions` are those it may call by name.
     """
     named = references(sql)
     refuse_what_no_view_may_do(sql, view, where)
     if named.sampled:
         raise PlanError(f"view {view!r} ({where}) has a TABLESAMPLE, which the engine would ignore", subject=view)
     direct = {table: schemas[table] for table in sorted(named.tables & schemas.keys())}
-    context = new_session(udfs=udfs)
+    context = new_session(functions=functions)
     register_stubs(context, direct)
     frame, plan = _plan(context, sql, view, where, direct, schemas)
     output = plain_schema(frame.schema())
@@ -71,10 +73,10 @@ def compile_view(
     before = scans(frame.logical_plan(), known)  # tables folded away (WHERE 1=0) stay inputs
     read = {table: found.columns.get(table, frozenset()) for table in found.columns.keys() | before.columns.keys()}
     _cross_check(read, named, view, where)
-    columns, narrow = needed_columns(sql, direct, read, plan, output, mentioned=named.columns, udfs=udfs)
+    columns, narrow = needed_columns(sql, direct, read, plan, output, mentioned=named.columns, functions=functions)
     modes, partitioned = partition_modes(plan, output.names, found, frozenset(columns), keyed)
     modes = _asserted(modes, front_matter(sql).get("mode", ""), view, where)
-    used = [each for each in udfs if each.name in calls(sql)]
+    used = sorted(functions.keys() & calls(sql).keys())
     parts = {
         "engine": engine,
         "schema": digest(
@@ -82,8 +84,7 @@ def compile_view(
         ),
         "sql": _sql_digest(narrow, sql, custom=bool(used)),
     }
-    if used:
-        parts["udf"] = digest(sorted(each.digest() for each in used))
+    parts |= {function_part(name): function_digest(functions[name]) for name in used}
     return CompiledView(modes, columns, parts, column_lineage(plan, output.names, found), output, partitioned)
 
 

@@ -23,6 +23,7 @@ _NOISE = re.compile(
 )
 _PARSER = re.compile(r'^ParserError\("(?P<text>.*?)(?: at Line: (?P<line>\d+), Column: \d+)?"\)$', re.DOTALL)
 _TABLE = re.compile(r"table '(?P<name>.+)' not found", re.DOTALL)
+_RAISED = re.compile(r"PyErr \{ type: .*?, value: (?P<error>.*), traceback: .*", re.DOTALL)
 _COLUMN = re.compile(r"No field named (?P<name>.+?)\.(?:\s*(?:Valid fields|Did you mean).*)?$", re.DOTALL)
 
 
@@ -38,6 +39,8 @@ def reason(error: BaseException) -> tuple[str, int | None]:
         text = shorter
     if match := _PARSER.match(text):
         return match["text"].replace('\\"', '"'), int(match["line"]) if match["line"] else None
+    if match := _RAISED.fullmatch(text):
+        text = f"a function raised {match['error']}"
     return " ".join(text.split()), None
 
 

@@ -7,10 +7,9 @@ DataFusion nor sqlglot is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
@@ -21,12 +20,10 @@ from codeintel.datafusion_engine.schemas import is_file_keyed
 from codeintel.datafusion_engine.sql_text import front_matter, line_of
 from codeintel.errors import PlanError
 from codeintel.fingerprint import digest_bytes
+from codeintel.relspec.pipeline import ScalarFunction
 from codeintel.relspec.rustworkx_graph import topological_names
 from codeintel.relspec.task import Task
 from codeintel.store.partitions import schema_digest
-
-if TYPE_CHECKING:
-    from codeintel.datafusion_engine.session import ScalarFunction
 
 __all__ = ["Inferred", "PlanCache", "front_matter", "infer", "infer_tasks"]
 
@@ -66,18 +63,20 @@ def infer(
     views: Mapping[str, str],
     tables: Mapping[str, pa.Schema],
     *,
-    udfs: Sequence[ScalarFunction] = (),
+    functions: Mapping[str, ScalarFunction] | None = None,
     origins: Mapping[str, str] | None = None,
     cache: PlanCache | None = None,
 ) -> Inferred:
     """Tasks of `views` (name → SQL text) over `tables` (everything that is not a view). PlanError names what is wrong.
 
-    `origins` gives the file that a view came from, for errors. `cache` is read, filled and saved.
+    Views may call `functions` by name. `origins` gives the file that a view came from, for errors. `cache` is read,
+    filled and saved.
     """
     where = {view: f"{view}.sql" for view in views} | dict(origins or {})
     if both := sorted(views.keys() & tables.keys()):
         raise PlanError(f"view {both[0]!r} ({where[both[0]]}) has the name of a table", subject=both[0])
-    cache = cache or PlanCache(None)
+    cache, functions = cache or PlanCache(None), functions or {}
+    bodies = _function_digests(functions)
     known = views.keys() | tables.keys()
     found = {view: _named(sql, cache) for view, sql in views.items()}
     named = {view: each if each.parsed else _guessed(each, known - {view}) for view, each in found.items()}
@@ -85,16 +84,16 @@ def infer(
     keyed = {table for table, schema in tables.items() if is_file_keyed(schema)}
     outputs: dict[str, str] = {}
     schemas = _Schemas(tables, outputs, cache)
-    functions = sorted(each.digest() for each in udfs)
     engine = f"datafusion {version('datafusion')}"
     tasks = []
     for view in _ordered(named, views, tables, where):
         read = [(table, digests[table], table in keyed) for table in named[view].tables]
-        key = digest_bytes(repr((view, views[view], read, functions)).encode("utf-8", "surrogatepass"))
+        called = [body for name, body in bodies if name in views[view].lower()]  # or only mentioned
+        key = digest_bytes(repr((view, views[view], read, called)).encode("utf-8", "surrogatepass"))
         entry = cache.view(key)
         if entry is None:
             direct = frozenset(keyed.intersection(named[view].tables))
-            entry, schema = _compiled(view, views[view], schemas, direct, engine, where[view], udfs)
+            entry, schema = _compiled(view, views[view], schemas, direct, engine, where[view], functions)
             cache.add(views[view], found[view], key, entry, schema)
         outputs[view] = digests[view] = entry.schema
         if entry.partitioned:
@@ -108,6 +107,17 @@ def infer(
 def infer_tasks(views: Mapping[str, str], sources: Mapping[str, pa.Schema]) -> tuple[Task, ...]:
     """Tasks of `views` over tables of declared schemas, in topological order."""
     return infer(views, sources).tasks
+
+
+def _function_digests(functions: Mapping[str, ScalarFunction]) -> list[tuple[str, tuple[str, str]]]:
+    """Name, and name with digest, of every function. PlanError for a name that no query can call unquoted."""
+    for name in functions:
+        if not name.isidentifier() or name != name.lower():
+            raise PlanError(
+                f"function {name!r} cannot be called in SQL; use lower case letters, digits and underscores",
+                subject=name,
+            )
+    return [(name, (name, function.digest())) for name, function in sorted(functions.items())]
 
 
 def _named(sql: str, cache: PlanCache) -> Named:
@@ -131,11 +141,11 @@ def _compiled(
     keyed: frozenset[str],
     engine: str,
     where: str,
-    udfs: Sequence[ScalarFunction],
+    functions: Mapping[str, ScalarFunction],
 ) -> tuple[Entry, pa.Schema]:
     from codeintel.datafusion_engine.compiled_view import compile_view  # noqa: PLC0415 - a warm plan needs no engine
 
-    compiled = compile_view(view, sql, schemas, keyed=keyed, engine=engine, where=where, udfs=udfs)
+    compiled = compile_view(view, sql, schemas, keyed=keyed, engine=engine, where=where, functions=functions)
     task = Task.of_parts(view, "view", compiled.inputs, compiled.columns, compiled.parts)
     columns, lineage = (
         msgspec.Raw(msgspec.json.encode({name: sorted(values) for name, values in each.items()}))

@@ -8,7 +8,7 @@ gives the signature: a column that a view does not need cannot change it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 import pyarrow as pa
@@ -16,7 +16,8 @@ from datafusion import LogicalPlan
 
 from codeintel.datafusion_engine import engine_errors
 from codeintel.datafusion_engine.schemas import plain_schema
-from codeintel.datafusion_engine.session import QUERIES_ONLY, ScalarFunction, new_session, register_stubs
+from codeintel.datafusion_engine.session import QUERIES_ONLY, new_session, register_stubs
+from codeintel.relspec.pipeline import ScalarFunction
 
 _MOST_TRIALS = 16
 
@@ -33,7 +34,7 @@ def needed_columns(
     output: pa.Schema,
     *,
     mentioned: frozenset[str] | None,
-    udfs: Sequence[ScalarFunction],
+    functions: Mapping[str, ScalarFunction],
 ) -> tuple[Columns, LogicalPlan]:
     """The needed columns of each needed table, and the optimized plan over only those.
 
@@ -44,7 +45,7 @@ def needed_columns(
     text = plan.display_indent()
 
     def planned(columns: Columns) -> _Planned | BaseException:
-        return _planned(sql, {t: only(schemas[t], c) for t, c in columns.items()}, udfs)
+        return _planned(sql, {t: only(schemas[t], c) for t, c in columns.items()}, functions)
 
     for columns, answer in islice(_candidates(dict(read), everything, mentioned, planned), _MOST_TRIALS):
         if answer[1] == output and answer[0].display_indent() == text:
@@ -98,8 +99,10 @@ def _missing(answer: _Planned | BaseException) -> tuple[str, str | None] | None:
     return engine_errors.unknown_column(answer) if isinstance(answer, BaseException) else None
 
 
-def _planned(sql: str, schemas: Mapping[str, pa.Schema], udfs: Sequence[ScalarFunction]) -> _Planned | BaseException:
-    context = new_session(udfs=udfs)
+def _planned(
+    sql: str, schemas: Mapping[str, pa.Schema], functions: Mapping[str, ScalarFunction]
+) -> _Planned | BaseException:
+    context = new_session(functions=functions)
     register_stubs(context, schemas)
     try:
         frame = context.sql_with_options(sql, QUERIES_ONLY)

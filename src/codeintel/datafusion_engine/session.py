@@ -6,18 +6,16 @@ The engine never opens them while planning, so nothing of this machine enters a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 from datafusion import DataFrame, SessionConfig, SessionContext, SQLOptions, udf
 
-from codeintel.code_fingerprint import code_digest
 from codeintel.datafusion_engine import engine_errors
 from codeintel.datafusion_engine.schemas import plain_schema
-from codeintel.errors import RunError, StoreError
-from codeintel.fingerprint import digest
+from codeintel.errors import PlanError, RunError, StoreError
+from codeintel.relspec.pipeline import ScalarFunction
 
 _OPTIONS = {
     # Plans must carry the types of the Arrow tables they will run on.
@@ -30,24 +28,19 @@ STUB_LOCATION = "/codeintel/stub"
 QUERIES_ONLY = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarFunction:
-    """A Python function over Arrow arrays that views may call by `name`. It must be pure."""
+def new_session(*, partitions: int = 1, functions: Mapping[str, ScalarFunction] | None = None) -> SessionContext:
+    """A session with no tables. One partition by default: row order is then the engine's alone to decide, once.
 
-    name: str
-    function: Callable[..., pa.Array]
-    inputs: tuple[pa.DataType, ...]
-    returns: pa.DataType
-
-    def digest(self) -> str:
-        return digest(self.name, code_digest(self.function), [str(t) for t in self.inputs], str(self.returns))
-
-
-def new_session(*, partitions: int = 1, udfs: Iterable[ScalarFunction] = ()) -> SessionContext:
-    """A session with no tables. One partition by default: row order is then the engine's alone to decide, once."""
+    A function with the name of one of the engine's is a PlanError: queries call those without naming them.
+    """
     context = SessionContext(SessionConfig(dict(_OPTIONS)).with_target_partitions(partitions))
-    for each in udfs:
-        context.register_udf(udf(each.function, list(each.inputs), each.returns, "immutable", each.name))
+    if not functions:
+        return context
+    for name in (*context.udfs(), *context.udafs(), *context.udwfs()):
+        if name in functions:
+            raise PlanError(f"function {name!r} has the name of one of the engine's; rename it", subject=name)
+    for name, each in functions.items():
+        context.register_udf(udf(each.function, list(each.inputs), each.returns, "immutable", name))
     return context
 
 
@@ -107,14 +100,14 @@ def execute(
     schema: pa.Schema | None = None,
     *,
     task: str | None = None,
-    udfs: Iterable[ScalarFunction] = (),
+    functions: Mapping[str, ScalarFunction] | None = None,
 ) -> pa.Table:
     """Rows of `sql` over Arrow tables, in a session of its own with one partition, in the engine's order.
 
     With `schema`, its columns in its order and types; without it, the engine's types made plain. PlanError if the query
     cannot be planned, RunError if it fails while running, the engine's panics included.
     """
-    context = new_session(udfs=udfs)
+    context = new_session(functions=functions)
     try:
         register_arrow(context, inputs)
         frame = context.sql_with_options(sql, QUERIES_ONLY)

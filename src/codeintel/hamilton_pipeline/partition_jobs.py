@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 
 from codeintel.errors import ContractError, DamagedObjectError, RunError
 from codeintel.hamilton_pipeline.process_usage import forget_peak, peak_resident_bytes
-from codeintel.relspec.pipeline import Contract, Table
+from codeintel.relspec.pipeline import Contract, ScalarFunction, Table
 from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
 from codeintel.store.partitions import (
     conformed,
@@ -152,7 +153,10 @@ class ExtractJob:
 
 @dataclass(frozen=True, slots=True)
 class QueryJob:
-    """Run one view over some buckets (None: it is not partitioned, or not by what it reads) and store its rows."""
+    """Run one view over some buckets (None: it is not partitioned, or not by what it reads) and store its rows.
+
+    `functions` are those that it calls.
+    """
 
     objects: Path
     name: str
@@ -162,12 +166,14 @@ class QueryJob:
     form: Format
     buckets: frozenset[int] | None
     contract: Contract | None = None
+    functions: Mapping[str, ScalarFunction] = field(default_factory=dict)
 
     def run(self) -> tuple[Tables, int]:
         # Extraction must not pay for the engine, nor planning: its digest of this code imports what is named by `from`.
         from codeintel.datafusion_engine import session  # noqa: PLC0415
 
-        found = session.execute(self.sql, {n: i.read(self.objects) for n, i in self.inputs.items()}, self.output.schema)
+        inputs = {n: i.read(self.objects) for n, i in self.inputs.items()}
+        found = session.execute(self.sql, inputs, self.output.schema, task=self.name, functions=self.functions)
         if self.buckets is not None and any(i.buckets is None for i in self.inputs.values()):
             found = found.filter(pc.is_in(found.column("bucket"), pa.array(sorted(self.buckets), pa.int32())))
         return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0
@@ -257,6 +263,34 @@ def perform(job: Job) -> Done:
         forget_peak()
     partitions, extracted = job.run()
     return Done(partitions, time.process_time() - started, os.getpid(), peak_resident_bytes(), extracted)
+
+
+def packed(task: str, job: Job) -> bytes:
+    """A job as another process takes it. Raises RunError for one that holds a function of no module."""
+    try:
+        return pickle.dumps(job)
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise _not_importable(task, error) from None
+
+
+def perform_packed(task: str, job: bytes) -> Done:
+    """Run a job of another process. Raises RunError for one that names what this process cannot import.
+
+    A process that unpacked its jobs on their way in would die of such a one, and its pool of that.
+    """
+    try:
+        unpacked = pickle.loads(job)  # noqa: S301 - from the process that started this one
+    except (AttributeError, ImportError) as error:
+        raise _not_importable(task, error) from None
+    return perform(unpacked)
+
+
+def _not_importable(task: str, error: Exception) -> RunError:
+    return RunError(
+        f"{task!r} cannot run in a process of its own: {error}; define its functions at the top level of a module "
+        "that can be imported",
+        task=task,
+    )
 
 
 class _NoPandas(MetaPathFinder):

@@ -63,7 +63,8 @@ def plan_pipeline(
         tables |= extractor.tables
     analysed = {name: Table(_schema_of(name, analyse), ()) for name, analyse in pipeline.analyses.items()}
     tables |= analysed
-    inferred = infer(pipeline.views, {n: t.schema for n, t in tables.items()}, origins=origins, cache=cache)
+    schemas = {n: t.schema for n, t in tables.items()}
+    inferred = infer(pipeline.views, schemas, functions=pipeline.functions, origins=origins, cache=cache)
     for name, sql in pipeline.views.items():
         tables[name] = _view_table(name, sql, inferred.schemas[name], pipeline.contracts.get(name))
     for name in analysed.keys() & pipeline.contracts.keys():

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
-from codeintel.hamilton_pipeline.partition_jobs import Done, Job, perform, prepare_worker
+from codeintel.hamilton_pipeline.partition_jobs import Done, Job, packed, perform, perform_packed, prepare_worker
 
 
 class WorkerDiedError(Exception):
@@ -103,7 +103,8 @@ class ProcessWorkers:
                 yield job, self._accounted(task, perform(job))
             return
         pool = self._started()
-        futures: dict[Future[Done], Job] = {pool.schedule(perform, args=(job,)): job for job in jobs}
+        ready = [(job, packed(task, job)) for job in jobs]
+        futures: dict[Future[Done], Job] = {pool.schedule(perform_packed, args=(task, p)): job for job, p in ready}
         try:
             for future in as_completed(futures):
                 job = futures[future]

@@ -52,6 +52,18 @@ class Extractor:
 
 
 @dataclass(frozen=True, slots=True)
+class ScalarFunction:
+    """A pure function from Arrow arrays of the types `inputs` to one array of the type `returns`, as long as they are.
+
+    Views that read much run in other processes: those import the function by its module and name.
+    """
+
+    function: Callable[..., pa.Array]
+    inputs: tuple[pa.DataType, ...]
+    returns: pa.DataType
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """`columns` of a table must exist as `target_columns` of `target`."""
 
@@ -82,9 +94,10 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Everything a build derives and publishes; names are table names.
+    """Everything a build derives and publishes; names are table names, but for those of functions.
 
-    A contract makes its table public; `published` names further views whose contract is inferred.
+    A contract makes its table public; `published` names further views whose contract is inferred. Views may call
+    `functions` by name.
     """
 
     name: str
@@ -94,6 +107,7 @@ class Pipeline:
     analyses: Mapping[str, Callable[..., pa.Table]] = field(default_factory=dict)
     contracts: Mapping[str, Contract] = field(default_factory=dict)
     published: frozenset[str] = frozenset()
+    functions: Mapping[str, ScalarFunction] = field(default_factory=dict)
 
 
 def analysis(schema: pa.Schema) -> Callable[[Callable[..., pa.Table]], Callable[..., pa.Table]]:

@@ -24,8 +24,9 @@ class Task:
 
     `inputs` maps each table read to how it is read: `same_bucket` (bucket b of the output needs bucket b of the input
     only) or `whole`. `columns` gives, for each input, exactly the columns that are read. `parts` are the named digests
-    the signature is made of (`sql`, `code`, `schema`, `engine`, `settings`, …), kept so that a changed signature can
-    say which part changed. `lineage` maps each output column to the `(table, column)` pairs it can depend on.
+    the signature is made of (`sql`, `code`, `schema`, `engine`, `settings`, `function f` where a view calls f, …), kept
+    so that a changed signature can say which part changed. `lineage` maps each output column to the `(table, column)`
+    pairs it can depend on.
     """
 
     name: str
@@ -56,3 +57,8 @@ class Task:
             sorted(parts.items()),
         )
         return cls(name, kind, inputs, columns, signature, parts, lineage or {})
+
+
+def function_part(function: str) -> str:
+    """Name of the part that is the digest of a function, by whose name a view calls it."""
+    return f"function {function}"

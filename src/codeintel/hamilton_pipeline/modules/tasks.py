@@ -25,7 +25,7 @@ from codeintel.hamilton_pipeline.readings import Reading
 from codeintel.hamilton_pipeline.workers import WorkerDiedError, Workers
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.relspec.pipeline import Pipeline
-from codeintel.relspec.task import Kind, Mode, Task
+from codeintel.relspec.task import Kind, Mode, Task, function_part
 from codeintel.store.directory import Store
 from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
 from codeintel.store.partitions import is_bucketed, schema_digest
@@ -259,6 +259,7 @@ def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHa
             bench.form(task.name),
             group,
             bench.planned.contracts.get(task.name),
+            {name: f for name, f in bench.pipeline.functions.items() if function_part(name) in task.parts},
         )
         for group in groups
     ]
