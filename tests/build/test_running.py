@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
 import codeintel
+from codeintel.hamilton_pipeline.modules import tasks
+from tests.build import deadly
 
 Make = Callable[[Mapping[str, str | bytes]], Path]
 
@@ -55,3 +59,34 @@ def test_weights_are_learnt_and_change_no_signature(make_repository: Make) -> No
     assert after.schedule.weights["python_facts"] != before.schedule.weights["python_facts"]
     assert after.signature == before.signature
     assert after.weights_digest != before.weights_digest
+
+
+def survived(folder: Path, deaths: int) -> tuple[codeintel.BuildResult, int]:
+    """A build in whose middle a worker process is killed so often, and how often its job was begun."""
+    diary = folder / f"{deaths}.txt"
+    result = codeintel.build_pipeline(
+        deadly.SURVIVORS,
+        folder / "store",
+        settings=codeintel.Settings(jobs=1),
+        parameters={"diary": diary, "deaths": deaths},
+    )
+    return result, len(set(diary.read_text().splitlines()))
+
+
+def test_a_job_whose_process_is_killed_is_run_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "HEAVY_ROWS", 1)
+    result, processes = survived(tmp_path, deaths=1)
+    assert (result.errors, result.status, processes) == ({}, "ok", 2)
+    assert codeintel.open(tmp_path / "store").table("doubled").to_pylist() == [{"n": 2}, {"n": 4}]
+
+
+def test_a_job_that_kills_two_processes_fails_its_task_and_the_run_before_stays_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "HEAVY_ROWS", 1)
+    before, _ = survived(tmp_path, deaths=0)
+    result, processes = survived(tmp_path, deaths=3)
+    assert (result.status, processes) == ("failed", 2)
+    assert result.errors == {"survivors": "analysis 'survivors': the worker process died (signal 9), twice"}
+    assert result.skipped.keys() == {"doubled", "doubled_v1"}
+    assert codeintel.open(tmp_path / "store").manifest.run_id == before.run_id
