@@ -62,7 +62,7 @@ def read():
     "flows/plain.py": _analysis("plain", "v + 1"),
     "flows/deep.py": "def step(v):\n    # one further\n    return v + 1\n",
     "flows/helper.py": (
-        '"""Scales."""\nfrom flows.deep import step\n\n\ndef scale(v):\n    """Twice."""\n    return step(v) * 2\n'
+        '"""Scales."""\nfrom .deep import step\n\n\ndef scale(v):\n    """Twice."""\n    return step(v) * 2\n'
     ),
     "flows/helped.py": _analysis("helped", "scale(v)", above="from flows.helper import scale"),
     "flows/rate.py": "RATE = 3\n",
@@ -80,6 +80,32 @@ def closing(k):
 
     return closed
 """,
+    "flows/held.py": """\
+from flows.rows import Rows, analysis, rows, values
+
+
+def holding(held):
+    @analysis
+    def holder(items: Rows) -> Rows:
+        return rows([held.of(v) for v in values(items)])
+
+    return holder
+""",
+    "flows/inward.py": "class Inward:\n    @staticmethod\n    def of(v):\n        return v * 11\n",
+    "flows/outward.py": "def of(v):\n    return v * 12\n",
+    "flows/parts/__init__.py": "from flows.parts.part import part\n",
+    "flows/parts/part.py": "def part(v):\n    return v + 13\n",
+    "flows/parted.py": _analysis("parted", "part(v)", above="from flows.parts import part"),
+    "flows/other_name.py": _analysis("other_name", "v * otherlib.FACTOR", above="import otherlib"),
+    "site/otherlib.py": "import belowlib\n\nFACTOR = 2\n\n\ndef below(v):\n    return v * belowlib.FACTOR\n",
+    "site/python_otherlib-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: python-otherlib\nVersion: 1.0\n",
+    "site/python_otherlib-1.0.dist-info/RECORD": "otherlib.py,,\n",
+    "site/python_otherlib-1.0.dist-info/top_level.txt": "otherlib\n",
+    "flows/below.py": _analysis("below", "otherlib.below(v)", above="import otherlib"),
+    "site/belowlib.py": "FACTOR = 2\n",
+    "site/belowlib-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: belowlib\nVersion: 1.0\n",
+    "flows/env_early.py": _analysis("env_early", "v * LIMIT", above="from flows.early import LIMIT"),
+    "flows/early.py": 'from os import environ\n\nLIMIT = int(environ.get("FLOW_EARLY", "1"))\n',
     "flows/defaulting.py": """\
 from flows.rows import Rows, analysis, rows, values
 
@@ -174,20 +200,26 @@ def naming(items: Rows) -> Rows:
 from functools import partial
 
 from flows.rows import Rows, analysis, rows
-from flows import source
+from flows import outward, source
 from flows.after import after
+from flows.below import below
 from flows.beside import beside
 from flows.closing import closing
 from flows.decorated import decorated
 from flows.defaulting import defaulting, keywording
 from flows.env_call import env_call
+from flows.env_early import env_early
 from flows.env_get import env_get
 from flows.env_item import env_item
+from flows.held import holding
 from flows.helped import helped
+from flows.inward import Inward
 from flows.lazily import lazily
 from flows.library import library
 from flows.methodical import methodical
 from flows.naming import naming
+from flows.other_name import other_name
+from flows.parted import parted
 from flows.partly import scaled_by
 from flows.plain import plain
 from flows.taxed import taxed
@@ -204,7 +236,9 @@ ANALYSES = {
     "closed": closing(2), "defaulted": defaulting(2), "keyworded": keywording(7),
     "decorated": decorated, "wrapped": wrapped, "partly": analysis(partial(scaled_by, factor=2)),
     "library": library, "beside": beside, "lazily": lazily, "naming": naming,
-    "env_item": env_item, "env_get": env_get, "env_call": env_call, "tuned": tuned,
+    "env_item": env_item, "env_get": env_get, "env_call": env_call, "env_early": env_early, "tuned": tuned,
+    "held_class": holding(Inward), "held_module": holding(outward), "parted": parted,
+    "other_name": other_name, "below": below,
 }
 """,
     "flows/pipeline.py": """\

@@ -109,12 +109,15 @@ def both(*changes: Change) -> Change:
     return change
 
 
-def upgraded(version: str, factor: int) -> Change:
+def upgraded(module: str, distribution: str) -> Change:
+    """Version 2.0 of an installed library, whose module has another factor."""
+
     def change(folder: Path) -> None:
-        (folder / "site/fakelib-1.0.dist-info").rename(folder / f"site/fakelib-{version}.dist-info")
-        metadata = folder / f"site/fakelib-{version}.dist-info/METADATA"
-        metadata.write_text(metadata.read_text().replace("1.0", version))
-        (folder / "site/fakelib.py").write_text(f"FACTOR = {factor}\n")
+        old, new = (folder / f"site/{distribution}-{version}.dist-info" for version in ("1.0", "2.0"))
+        old.rename(new)
+        (new / "METADATA").write_text((new / "METADATA").read_text().replace("1.0", "2.0"))
+        code = folder / f"site/{module}.py"
+        code.write_text(code.read_text().replace("FACTOR = 2", "FACTOR = 5"))
 
     return change
 
@@ -216,7 +219,24 @@ PYTHON: tuple[Mutation, ...] = (
              write({"loose.py": "FACTOR = 3\n"})),
     Mutation("another module imported", PY, frozenset({"lazily"}), CODE.format("flows.lazily", "lazily"),
              edit("flows/lazily.py", ("flows.lazy import late", "flows.named import by_name as late"))),
-    Mutation("library version", PY, frozenset({"library"}), "library fakelib changed", upgraded("2.0", 5)),
+    Mutation("library version", PY, frozenset({"library"}), "library fakelib changed", upgraded("fakelib", "fakelib")),
+    Mutation("library whose distribution has another name", PY, frozenset({"other_name", "below"}),
+             "library (otherlib|python-otherlib) changed", upgraded("otherlib", "python_otherlib"),
+             open="versions are looked up by the name of the module"),
+    Mutation("library below a library", PY, frozenset({"other_name", "below"}), "library belowlib changed",
+             upgraded("belowlib", "belowlib"),
+             open="only what is imported directly is looked up"),
+    Mutation("class in a closure cell", PY, frozenset({"held_class"}), "(closure of .*|module flows.inward) changed",
+             edit("flows/inward.py", ("v * 11", "v * 111")),
+             open="classes that are captured count by name"),
+    Mutation("module in a closure cell", PY, frozenset({"held_module"}), "(closure of .*|module flows.outward) changed",
+             edit("flows/outward.py", ("v * 12", "v * 122")),
+             open="modules that are captured count by name"),
+    Mutation("module behind a package", PY, frozenset({"parted"}), "module flows.parts.part changed",
+             edit("flows/parts/part.py", ("v + 13", "v + 133"))),
+    Mutation("environment variable at import", PY, frozenset({"env_early"}), "environment variable FLOW_EARLY changed",
+             asks={"environment": {"FLOW_EARLY": "3"}},
+             open="what is read of the environment is in no key"),
     Mutation("Python version", PY, ANY, "python changed", asks={"python": "3.11.99"}),
     Mutation("engine version", PY, ANY, "(engine|library datafusion) changed",
              asks={"versions": {"datafusion": "55.9.9"}}),
