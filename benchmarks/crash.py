@@ -46,7 +46,7 @@ def kills(count: int, seed: int, work: Path) -> dict[str, Any]:
     done, kept, wrong = 0, 0, list[str]()
     while done < count:
         trial = Trial(work / f"kills-{done}", random.Random(f"{seed} {done}"))
-        trial.start()
+        trial.start(kills=2)
         while trial.kills < min(PER_REPOSITORY, count - done):
             trial.kill_one()
         done += trial.kills

@@ -110,13 +110,17 @@ class Trial:
             names.append(kind)
         return ", ".join(names)
 
-    def start(self) -> None:
+    def start(self, *, kills: int = 0) -> None:
+        """The first build, after some of it that were killed before there was any run."""
         self.files = small_repository(self.chance)
         write_edit(self.root, {}, self.files)
         (self.root / "pyproject.toml").write_text(f"[tool.codeintel]\nbucket_count = {BUCKETS}\njobs = 2\n")
-        before = time.perf_counter()
-        self.build()
-        self.seconds = time.perf_counter() - before
+        for _ in range(kills):
+            self.kills += killed(self.store, self.chance.uniform(0, 1), "build", self.root, "--store", self.store)
+        with self.told(f"first build after {self.kills} killed ones"):
+            before = time.perf_counter()
+            self.build()
+            self.seconds = time.perf_counter() - before
 
     def kill_one(self) -> None:
         """Edit, kill a build at a random moment, read, build, compare with a clean build."""
