@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib import import_module, metadata
+from importlib import import_module
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
@@ -34,6 +33,7 @@ from codeintel.store.results import Results
 from codeintel.store.runs import Manifest, Status, TaskRun, current_run, read_run, task_seconds
 
 if TYPE_CHECKING:  # a build with nothing to do must not pay for engines
+    from codeintel.datafusion_engine.plan_cache import PlanCache
     from codeintel.datafusion_engine.snapshot import Snapshot
     from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
     from codeintel.relspec.pipeline import Pipeline
@@ -60,6 +60,9 @@ class BuildResult:
     store: str
     errors: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+PLANS = "plans.json"
 
 
 class BuildInterruptedError(KeyboardInterrupt):
@@ -223,24 +226,25 @@ def _run(
 ) -> Manifest:
     """One run; the store's lock, once taken, is left to `held`."""
     started, clock, cpu_before = datetime.now(UTC), perf_counter(), cpu_seconds()
-    place, readings = None, dict[str, Reading]()
+    place, readings, kept = None, dict[str, Reading](), None
     if work.identity and is_store(root):
         place = ensure_store(root, settings.bucket_count, settings.namespace)
         held.enter_context(place.writing(started, settings.wait))
-        if (plan := _kept_plan(place, work.identity)) is not None:
-            watch.planned(plan)
-            readings = _readings(work.reads, plan, parameters)
+        if (kept := _kept_plan(place, work.identity)) is not None:
+            watch.planned(kept)
+            readings = _readings(work.reads, kept, parameters)
             frame = RunFrame.begin(place, started, clock, cpu_before)
-            if (manifest := unchanged_run(frame, plan, readings, settings, work.identity)) is not None:
+            if (manifest := unchanged_run(frame, kept, readings, settings, work.identity)) is not None:
                 return manifest
     pipeline, origins = work.load()
-    planned, plan = _planned(pipeline, settings, parameters, origins, root)
+    planned, plan, cache = _planned(pipeline, settings, parameters, origins, root, kept)
     watch.planned(plan)
     if place is None:
         if not is_store(root):
             readings = _readings(work.reads, plan, parameters)  # wrong use leaves nothing behind
         place = ensure_store(root, settings.bucket_count, settings.namespace)
         held.enter_context(place.writing(started, settings.wait))
+    cache.keep_at(place.cache / PLANS)
     readings = readings or _readings(work.reads, plan, parameters)
     frame = RunFrame.begin(place, started, clock, cpu_before)
     if not work.identity and (manifest := unchanged_run(frame, plan, readings, settings, "")) is not None:
@@ -267,19 +271,11 @@ def _identity(settings: Settings) -> str:
         for path in sorted(package.rglob("*"))
         if path.suffix in (".py", ".sql")
     ]
-    needed = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in metadata.requires("codeintel") or ()}
-    libraries = [(name, _installed(name)) for name in sorted(needed)]
+    libraries = [sorted(p.name for p in Path(place).glob("*.dist-info")) for place in sys.path if Path(place).is_dir()]
     views = [
         (str(folder), name, sql_text(file)) for folder in settings.views for name, file in sql_files(folder).items()
     ]
     return digest(code, libraries, views, sys.version, settings.parameters(), settings.targets)
-
-
-def _installed(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # of an extra
-        return ""
 
 
 def _kept_plan(store: Store, identity: str) -> ExecutionPlan | None:
@@ -299,23 +295,25 @@ def _planned(
     settings: Settings,
     parameters: Mapping[str, Any],
     origins: Mapping[str, str] | None,
-    store: Path | None,
-) -> tuple[PlannedPipeline, ExecutionPlan]:
+    root: Path,
+    kept: ExecutionPlan | None = None,
+) -> tuple[PlannedPipeline, ExecutionPlan, PlanCache]:
+    """The pipeline planned; `kept` is the same plan made before, of which only the weights can have changed."""
     from codeintel.datafusion_engine.plan_cache import PlanCache  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.pipeline_plan import plan_pipeline  # noqa: PLC0415 - see the top
 
-    exists = store is not None and is_store(store)
-    cache = PlanCache(store / "cache" / "plans.json") if store is not None and exists else None
-    planned = plan_pipeline(pipeline, parameters, origins=origins, cache=cache)
-    history = task_seconds(open_store(store)) if store is not None and exists else []
+    store = open_store(root) if is_store(root) else None
+    cache = PlanCache(store.cache / PLANS if store else None)
+    planned = plan_pipeline(pipeline, parameters, origins=origins, cache=cache, known=kept.tasks if kept else None)
+    weights = {**planned.weights, **learn_weights(task_seconds(store) if store else [])}
+    if kept is not None:
+        return planned, kept.with_weights(weights), cache
     plan = compile_execution_plan(
-        planned.tasks,
-        weights={**planned.weights, **learn_weights(history)},
-        cache=KeptBytes(store / "cache" / "plans") if store is not None and exists else None,
+        planned.tasks, weights=weights, cache=KeptBytes(store.cache / "plans") if store else None
     )
     if settings.targets:
         plan = plan.restricted_to([_target(planned, plan, name) for name in settings.targets])
-    return planned, plan
+    return planned, plan, cache
 
 
 def _target(planned: PlannedPipeline, plan: ExecutionPlan, name: str) -> str:

@@ -7,13 +7,14 @@ import importlib.util
 import inspect
 import os
 import platform
+import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from codeintel.fingerprint import digest
 
@@ -48,7 +49,8 @@ def code_parts(function: Callable[..., object]) -> dict[str, str]:
             return parts | {f"code of {_name(layer)}": _unknowable()}
         name = f"{layer.__qualname__}{'' if not depth else f' {depth}'}"
         module = layer.__globals__["__name__"]  # where its code is, whatever a decorator has copied to `__module__`
-        parts[f"code of {name}"] = digest(module, layer.__qualname__)
+        anonymous = _content(layer.__code__) if "<lambda>" in layer.__qualname__ else ()
+        parts[f"code of {name}"] = digest(module, layer.__qualname__, anonymous)
         if layer.__closure__:
             parts[f"closure of {name}"] = digest([_captured(cell.cell_contents) for cell in layer.__closure__])
         if layer.__defaults__ or layer.__kwdefaults__:
@@ -69,7 +71,7 @@ def _module_parts(module: str) -> Mapping[str, str]:
     """Parts of the modules and libraries that can be reached from a module, whichever of its functions is meant."""
     reached = sorted(_reachable(module))
     parts = {f"module {name}": _module_digest(name) for name in reached}
-    return parts | {f"library {name}": digest(_version(name)) for each in reached for name in _foreign(each)}
+    return parts | {f"library {name}": digest(_versions(name)) for each in reached for name in _foreign(each)}
 
 
 def _environment_parts(module: str) -> Mapping[str, str]:
@@ -91,12 +93,28 @@ def _unknowable() -> str:
 def _captured(value: object) -> str:
     if inspect.isfunction(value) or isinstance(value, partial):
         return code_digest(value)
-    if isinstance(value, ModuleType | type):
-        return digest(type(value).__name__, getattr(value, "__module__", ""), value.__name__)
+    if isinstance(value, ModuleType):
+        return digest("module", value.__name__, _code_of(value.__name__))
+    if isinstance(value, type):
+        return digest("class", value.__module__, value.__qualname__, _code_of(value.__module__))
     try:
         return digest(value)
     except TypeError:
         return _unknowable()
+
+
+def _code_of(module: str) -> object:
+    """What stands for the code of a module: a version if it was installed under one, else all that it reaches."""
+    root = module.partition(".")[0]
+    if root in sys.stdlib_module_names:
+        return ()
+    return _module_parts(module) if _is_loose(root) else _versions(root)
+
+
+def _content(code: CodeType) -> list[object]:
+    """What code does, wherever it stands: two lambdas of one scope share a name."""
+    constants = [_content(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return [code.co_code, code.co_names, code.co_varnames, constants]
 
 
 def _captured_map(values: Mapping[str, object]) -> dict[str, str]:
@@ -133,7 +151,22 @@ def _imports(module: str) -> tuple[str, ...]:
     """Modules that `module` imports, wherever in it, of the same top-level package or of one that has no version."""
     root = module.partition(".")[0]
     names = {name for name in _syntax(module)[1] if (top := name.partition(".")[0]) == root or _is_loose(top)}
-    return tuple(sorted(name for name in names if _tree(name) is not None or _binary(name)))
+    return tuple(sorted(name for name in names if _may_be_module(name) and (_tree(name) is not None or _binary(name))))
+
+
+@cache
+def _may_be_module(name: str) -> bool:
+    """Whether what stands before the last dot is a package. To look further would import what may be none."""
+    parent = name.rpartition(".")[0]
+    if not parent or name in sys.modules:
+        return True
+    if parent in sys.modules:
+        return hasattr(sys.modules[parent], "__path__")
+    try:
+        spec = importlib.util.find_spec(parent) if _may_be_module(parent) else None
+    except (ImportError, ValueError, AttributeError):
+        return False
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 @cache
@@ -150,10 +183,41 @@ def _is_loose(root: str) -> bool:
 
 @cache
 def _version(package: str) -> str:
+    """Version of an installed package, by the name of its top-level module; empty if none is known."""
+    distribution = _distribution(package)
+    return metadata.version(distribution) if distribution else ""
+
+
+@cache
+def _distribution(package: str) -> str:
     try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # not the name of a distribution; the module may still know
-        return str(getattr(sys.modules.get(package), "__version__", ""))
+        return metadata.distribution(package).name
+    except metadata.PackageNotFoundError:  # not the name of a distribution, but perhaps of a module in one
+        return next(iter(_modules_of_distributions().get(package, ())), "")
+
+
+@cache
+def _modules_of_distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+@cache
+def _versions(package: str) -> tuple[tuple[str, str], ...]:
+    """Distribution and version of a package and of all that it requires, as far as it is installed."""
+    found: dict[str, str] = {}
+    waiting = [_distribution(package)]
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name in found:
+            continue
+        try:
+            distribution = metadata.distribution(name)
+        except (metadata.PackageNotFoundError, ValueError):
+            continue
+        found[name] = distribution.version
+        needs = [line for line in distribution.requires or () if "extra ==" not in line]
+        waiting += [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in needs]
+    return tuple(sorted(found.items()))
 
 
 @cache

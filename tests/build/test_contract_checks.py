@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -38,7 +39,7 @@ STATE = st.tuples(
 )
 
 
-def handle(objects: Path, name: str, rows: list[dict[str, object]]) -> TableHandle:
+def handle(objects: Path, name: str, rows: list[dict[str, Any]]) -> TableHandle:
     """Stored bucket by bucket, as jobs of their own would: none sees the others."""
     table, parts = TABLES[name], {}
     for bucket in sorted({row["bucket"] for row in rows}, key=str):

@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from codeintel.datafusion_engine.engine_errors import nearest_identifier
+from codeintel.datafusion_engine.functions import function_digest
 from codeintel.datafusion_engine.plan_cache import COLUMNS, LINEAGE, Entry, Named, PlanCache, Stored
 from codeintel.datafusion_engine.schemas import is_file_keyed
 from codeintel.datafusion_engine.sql_text import front_matter, line_of
@@ -117,7 +118,7 @@ def _function_digests(functions: Mapping[str, ScalarFunction]) -> list[tuple[str
                 f"function {name!r} cannot be called in SQL; use lower case letters, digits and underscores",
                 subject=name,
             )
-    return [(name, (name, function.digest())) for name, function in sorted(functions.items())]
+    return [(name, (name, function_digest(function))) for name, function in sorted(functions.items())]
 
 
 def _named(sql: str, cache: PlanCache) -> Named:

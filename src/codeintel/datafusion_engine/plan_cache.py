@@ -118,6 +118,12 @@ class PlanCache:
         self._schemas[entry.schema] = base64.b64encode(schema.serialize()).decode()
         self._used.add(key)
 
+    def keep_at(self, path: Path) -> None:
+        """Write to `path` what no file was there for when it was made."""
+        if self.path is None:
+            self.path = path
+            self.save()
+
     def save(self) -> None:
         """Write atomically. A directory that cannot be written costs the next plan time, nothing else."""
         if not self.misses or self.path is None:

@@ -299,11 +299,12 @@ class _NoPandas(MetaPathFinder):
             raise ModuleNotFoundError("workers do without pandas", name="pandas")
 
 
-def prepare_worker() -> None:
+def prepare_worker(pandas: bool) -> None:
     """Make a worker light.
 
-    DataFusion imports pandas if it can, which costs more than DataFusion itself. Arrow's own allocator keeps a third
-    more memory than the system's.
+    DataFusion imports pandas if it can, which costs more than DataFusion itself; unless somebody's analysis may want
+    it, there is none. Arrow's own allocator keeps a third more memory than the system's.
     """
-    sys.meta_path.insert(0, _NoPandas())
+    if not pandas:
+        sys.meta_path.insert(0, _NoPandas())
     pa.set_memory_pool(pa.system_memory_pool())

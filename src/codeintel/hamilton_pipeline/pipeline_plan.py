@@ -55,8 +55,12 @@ def plan_pipeline(
     *,
     origins: Mapping[str, str] | None = None,
     cache: PlanCache | None = None,
+    known: Mapping[str, Task] | None = None,
 ) -> PlannedPipeline:
-    """Infer what every task of `pipeline` reads. Raises PlanError for whatever cannot be planned."""
+    """Infer what every task of `pipeline` reads. Raises PlanError for whatever cannot be planned.
+
+    `known` are the tasks of this same pipeline, planned before from the same code: they are not signed anew.
+    """
     _check_names(pipeline)
     tables = {name: source.table for name, source in pipeline.sources.items()}
     for extractor in pipeline.extractors.values():
@@ -69,9 +73,6 @@ def plan_pipeline(
         tables[name] = _view_table(name, sql, inferred.schemas[name], pipeline.contracts.get(name))
     for name in analysed.keys() & pipeline.contracts.keys():
         tables[name] = pipeline.contracts[name].table
-    tasks = [*_source_tasks(pipeline, parameters), *_extractor_tasks(pipeline, parameters)]
-    tasks += [_analysis_task(name, f, tables, parameters) for name, f in pipeline.analyses.items()]
-    tasks += inferred.tasks
     contracts = dict(pipeline.contracts)
     for name in sorted(pipeline.published - contracts.keys()):
         if name not in tables:
@@ -84,8 +85,14 @@ def plan_pipeline(
         if name not in tables:
             raise PlanError(f"a contract names {name!r}, which nothing derives; {nearest(name, tables)}", subject=name)
         _check_types(name, contract.table.schema)
-    tasks = [_as_run(task, contracts.get(task.name), tables.get(task.name)) for task in tasks]
-    tasks += [_output_task(name, contract) for name, contract in contracts.items()]
+    if known is not None:
+        tasks = [*known.values()]
+    else:
+        tasks = [*_source_tasks(pipeline, parameters), *_extractor_tasks(pipeline, parameters)]
+        tasks += [_analysis_task(name, f, tables, parameters) for name, f in pipeline.analyses.items()]
+        tasks += inferred.tasks
+        tasks = [_as_run(task, contracts.get(task.name), tables.get(task.name)) for task in tasks]
+        tasks += [_output_task(name, contract) for name, contract in contracts.items()]
     weights = {table: 0.0 for extractor in pipeline.extractors.values() for table in extractor.tables}
     return PlannedPipeline(tuple(tasks), tables, contracts, weights)
 

@@ -150,7 +150,10 @@ def run_plan(
     from codeintel.hamilton_pipeline.workers import process_workers  # noqa: PLC0415 - see the top
 
     store = frame.store
-    with closing(Results(store.cache, store.objects)) as results, process_workers(settings.jobs) as workers:
+    with (
+        closing(Results(store.cache, store.objects)) as results,
+        process_workers(settings.jobs, pandas=bool(pipeline.analyses)) as workers,
+    ):
         while True:
             predicted = predict(plan, readings, results, reuse=settings.cache_policy != "off")
             done = _executed(
@@ -212,6 +215,7 @@ def _executed(
     """Values of the tasks that have one, and what became of each. Ctrl-C ends the workers; the outcome says so."""
     from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
 
+    before = current_run(frame.store)
     bench = Bench(
         frame.store,
         pipeline,
@@ -223,6 +227,7 @@ def _executed(
         results,
         readings,
         POLICIES[settings.cache_policy],
+        {name: stored.handle(name) for name, stored in (before.handles if before else {}).items()},
         watch.progress,
     )
     wanted = predicted.to_run(plan)

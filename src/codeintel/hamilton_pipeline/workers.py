@@ -93,8 +93,9 @@ class ProcessWorkers:
     """Heavy jobs go to processes started on first use, light ones run in the calling thread."""
 
     jobs: int
+    pandas: bool = False
     usage: dict[str, Usage] = field(default_factory=dict)
-    _pool: ProcessPool | None = None
+    _pools: list[tuple[int, ProcessPool]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
     def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]:
@@ -102,7 +103,7 @@ class ProcessWorkers:
             for job in jobs:
                 yield job, self._accounted(task, perform(job))
             return
-        pool = self._started()
+        pool = self._started(len(jobs))
         ready = [(job, packed(task, job)) for job in jobs]
         futures: dict[Future[Done], Job] = {pool.schedule(perform_packed, args=(task, p)): job for job, p in ready}
         try:
@@ -133,25 +134,30 @@ class ProcessWorkers:
                 used.peaks[done.pid] = max(used.peaks.get(done.pid, 0), done.peak_bytes)
         return done
 
-    def _started(self) -> ProcessPool:
+    def _started(self, jobs: int) -> ProcessPool:
+        """A pool for that many jobs: no process is started that would have none."""
+        size = min(self.jobs, jobs)
         with self._lock:
-            if self._pool is None:
+            if not self._pools or self._pools[-1][0] < size:
                 with _without_working_directory():
                     resource_tracker.ensure_running()
-                self._pool = ProcessPool(self.jobs, initializer=prepare_worker, context=_WorkerContext())
-            return self._pool
+                context = _WorkerContext()
+                pool = ProcessPool(size, initializer=prepare_worker, initargs=[self.pandas], context=context)
+                self._pools.append((size, pool))
+            return self._pools[-1][1]
 
     def close(self, *, at_once: bool) -> None:
         """End the processes: idle ones in order, or whatever they do, at once."""
-        if self._pool is not None:
-            (self._pool.stop if at_once else self._pool.close)()
-            self._pool.join()
-            self._pool = None
+        while self._pools:
+            _, pool = self._pools.pop()
+            (pool.stop if at_once else pool.close)()
+            pool.join()
 
 
 @contextmanager
-def process_workers(jobs: int) -> Iterator[ProcessWorkers]:
-    workers = ProcessWorkers(jobs)
+def process_workers(jobs: int, *, pandas: bool) -> Iterator[ProcessWorkers]:
+    """Workers for the length of a run; `pandas` says whether what they run may use it."""
+    workers = ProcessWorkers(jobs, pandas)
     try:
         yield workers
     except BaseException:

@@ -53,6 +53,7 @@ class Bench:
     results: Results
     readings: Mapping[str, Reading]  # of this build's sources
     policy: CachePolicy
+    before: Mapping[str, TableHandle]  # tables of the current run
     progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
     shares: dict[str, tuple[int, int]] = field(default_factory=dict)  # (stale, all) buckets by task, as they get known
     extracted: dict[str, int] = field(default_factory=dict)  # source rows read anew, by extractor
@@ -82,8 +83,15 @@ class Bench:
         self.results.keep(task.name, task.signature, kept)
 
     def earlier(self, task: Task, bucket: int) -> Result | None:
-        """The newest result of a task for a bucket, whatever it was made of."""
-        return self.results.latest(task.signature, bucket) if self.policy.planned == "default" else None
+        """The result of a task for a bucket in the current run, else the newest, whatever it was made of."""
+        if self.policy.planned != "default":
+            return None
+        read = {name: self.before[name] for name in task.inputs if name in self.before}
+        if bucket != UNPARTITIONED and len(read) == len(task.inputs):
+            found = self.results.found(result_key(task.signature, bucket, read, task.inputs))
+            if found is not None:
+                return found
+        return self.results.latest(task.signature, bucket)
 
     def follow(self, task: Task, leader: str) -> None:
         """A task that only hands on a part of another's result ran, or was reused, as that one."""
