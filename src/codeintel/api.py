@@ -62,7 +62,7 @@ class BuildResult:
     skipped: Mapping[str, str] = field(default_factory=dict)
 
 
-PLANS = "plans.json"
+PLANS, MODULES = "plans.json", "modules.json"
 
 
 class BuildInterruptedError(KeyboardInterrupt):
@@ -245,6 +245,11 @@ def _run(
         place = ensure_store(root, settings.bucket_count, settings.namespace)
         held.enter_context(place.writing(started, settings.wait))
     cache.keep_at(place.cache / PLANS)
+    if kept is None:
+        from codeintel.code_fingerprint import save_syntax  # noqa: PLC0415 - see the top
+
+        cache_lineage.keep_runners(place, planned.runners)
+        save_syntax(place.cache / MODULES)
     readings = readings or _readings(work.reads, plan, parameters)
     frame = RunFrame.begin(place, started, clock, cpu_before)
     if not work.identity and (manifest := unchanged_run(frame, plan, readings, settings, "")) is not None:
@@ -299,12 +304,16 @@ def _planned(
     kept: ExecutionPlan | None = None,
 ) -> tuple[PlannedPipeline, ExecutionPlan, PlanCache]:
     """The pipeline planned; `kept` is the same plan made before, of which only the weights can have changed."""
+    from codeintel.code_fingerprint import load_syntax  # noqa: PLC0415 - see the top
     from codeintel.datafusion_engine.plan_cache import PlanCache  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.pipeline_plan import plan_pipeline  # noqa: PLC0415 - see the top
 
     store = open_store(root) if is_store(root) else None
     cache = PlanCache(store.cache / PLANS if store else None)
-    planned = plan_pipeline(pipeline, parameters, origins=origins, cache=cache, known=kept.tasks if kept else None)
+    known = kept.tasks if kept else None
+    if store is not None:
+        load_syntax(store.cache / MODULES)
+    planned = plan_pipeline(pipeline, parameters, origins=origins, cache=cache, known=known)
     weights = {**planned.weights, **learn_weights(task_seconds(store) if store else [])}
     if kept is not None:
         return planned, kept.with_weights(weights), cache

@@ -11,10 +11,13 @@ import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from types import CodeType, ModuleType
+
+import msgspec
 
 from codeintel.fingerprint import digest
 
@@ -83,7 +86,7 @@ def _environment_parts(module: str) -> Mapping[str, str]:
 
 @cache
 def _environment_of(module: str) -> frozenset[str | None]:
-    return frozenset(name for reached in _reachable(module) for name in _syntax(reached)[2])
+    return frozenset(name for reached in _reachable(module) for name in _syntax(reached).variables)
 
 
 def _unknowable() -> str:
@@ -132,7 +135,8 @@ def _reachable(module: str) -> set[str]:
 
 
 @cache
-def _tree(module: str) -> ast.Module | None:
+def _source(module: str) -> bytes | None:
+    """Source text of a module that is loaded or could be; None if it has none."""
     loaded = sys.modules.get(module)
     origin = getattr(loaded, "__file__", None)
     if origin is None:
@@ -141,17 +145,17 @@ def _tree(module: str) -> ast.Module | None:
         except (ImportError, ValueError):
             return None
         origin = spec.origin if spec and spec.has_location else None
-    if origin is None or not origin.endswith(".py"):
-        return None
-    return ast.parse(Path(origin).read_bytes())
+    return Path(origin).read_bytes() if origin and origin.endswith(".py") else None
 
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
     """Modules that `module` imports, wherever in it, of the same top-level package or of one that has no version."""
     root = module.partition(".")[0]
-    names = {name for name in _syntax(module)[1] if (top := name.partition(".")[0]) == root or _is_loose(top)}
-    return tuple(sorted(name for name in names if _may_be_module(name) and (_tree(name) is not None or _binary(name))))
+    names = {name for name in _syntax(module).imports if (top := name.partition(".")[0]) == root or _is_loose(top)}
+    return tuple(
+        sorted(name for name in names if _may_be_module(name) and (_source(name) is not None or _binary(name)))
+    )
 
 
 @cache
@@ -172,7 +176,7 @@ def _may_be_module(name: str) -> bool:
 @cache
 def _foreign(module: str) -> frozenset[str]:
     """Installed packages that `module` imports, the standard library and its own apart."""
-    roots = {name.partition(".")[0] for name in _syntax(module)[1]} - {module.partition(".")[0]}
+    roots = {name.partition(".")[0] for name in _syntax(module).imports} - {module.partition(".")[0]}
     return frozenset(root for root in roots - sys.stdlib_module_names if not _is_loose(root))
 
 
@@ -234,19 +238,53 @@ def _binary(module: str) -> bytes:
 def _module_digest(module: str) -> str:
     if content := _binary(module):
         return digest(content)
-    return _syntax(module)[0] or _unknowable()
+    return _syntax(module).digest or _unknowable()
 
 
-@cache
-def _syntax(module: str) -> tuple[str, frozenset[str], frozenset[str | None]]:
-    """Digest of a module without docstrings, names it may import, and environment variables it reads.
+class _Syntax(msgspec.Struct, frozen=True, array_like=True):
+    """Digest of a module without docstrings, names it may import, and environment variables it reads (None: any).
 
     The digest is empty without source, and where the name of an imported module is not in the source.
     """
-    tree, names, is_known = _tree(module), set[str](), True
-    if tree is None:
-        return "", frozenset(), frozenset()
+
+    digest: str = ""
+    imports: frozenset[str] = frozenset()
+    variables: frozenset[str | None] = frozenset()
+
+
+_KEPT: dict[str, _Syntax] = {}  # by digest of source and of what else the answer depends on
+
+
+def load_syntax(file: Path) -> None:
+    """Take from a file what was found out about modules, by the content of their source."""
+    with suppress(OSError, msgspec.DecodeError):
+        _KEPT.update(msgspec.json.decode(file.read_bytes(), type=dict[str, _Syntax]))
+
+
+def save_syntax(file: Path) -> None:
+    """Keep what is known of modules. A file that cannot be written costs the next plan time, nothing else."""
+    content = msgspec.json.encode(_KEPT, order="deterministic")
+    with suppress(OSError):
+        if not file.exists() or file.stat().st_size != len(content):
+            temporary = file.with_name(f"{file.name}.{os.getpid()}")
+            temporary.write_bytes(content)
+            temporary.replace(file)
+
+
+@cache
+def _syntax(module: str) -> _Syntax:
+    source = _source(module)
+    if source is None:
+        return _Syntax()
     package = module if hasattr(sys.modules.get(module), "__path__") else module.rpartition(".")[0]
+    key = digest(source, package, sys.version)
+    if key not in _KEPT:
+        _KEPT[key] = _parsed(source, package)
+    return _KEPT[key]
+
+
+def _parsed(source: bytes, package: str) -> _Syntax:
+    tree, names, is_known = ast.parse(source), set[str](), True
     for node in ast.walk(tree):
         match node:
             case ast.Import():
@@ -269,7 +307,7 @@ def _syntax(module: str) -> tuple[str, frozenset[str], frozenset[str | None]]:
                     node.body = node.body[1:] or [ast.Pass()]
     reads_system = any(name.partition(".")[0] == "os" for name in names)
     variables = frozenset(_variables(tree) if reads_system else ())
-    return digest(ast.dump(tree)) if is_known else "", frozenset(names), variables
+    return _Syntax(digest(ast.dump(tree)) if is_known else "", frozenset(names), variables)
 
 
 def _variables(tree: ast.Module) -> Iterator[str | None]:

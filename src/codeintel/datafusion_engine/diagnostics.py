@@ -38,6 +38,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "task": _STR, "outcome": _STR, "reason": _STR, "seconds": _REAL, "signature": _STR, "cpu_s": _REAL,
         "peak_mb": _REAL,
     },
+    "cache_log": {"node_name": _STR, "actor": _STR, "event": _STR, "message": _STR, "value": _STR},
     "source_changes": {"source": _STR, "key": _STR, "change": _STR},
     "hamilton_cache_lineage_v2": {
         "node_name": _STR, "task_signature": _STR, "cache_key": _STR, "code_version": _STR, "data_version": _STR,

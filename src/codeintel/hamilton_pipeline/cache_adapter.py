@@ -7,9 +7,7 @@ what was looked up is buffered and written once a run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -20,10 +18,11 @@ from codeintel.errors import PlanError
 from codeintel.fingerprint import digest
 from codeintel.hamilton_pipeline.cache_lineage import lineage_of
 from codeintel.hamilton_pipeline.cache_policy import CachePolicy
+from codeintel.obs.diagnostics import Row
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.store.directory import Store
 from codeintel.store.handles import TableHandle, Value, version_of
-from codeintel.store.results import NodeResult, Results
+from codeintel.store.results import Results
 from codeintel.store.runs import run_ids
 
 
@@ -142,16 +141,20 @@ class CausalCacheAdapter(HamiltonCacheAdapter):
 
     def keep(self) -> None:
         """Keep what nodes returned in this run."""
-        found = [(key, *about) for key, about in self._metadata.new.items() if about[2] in self._values.new]
-        self._results.remember(NodeResult(key, name, code, self._values.new[data]) for key, name, code, data in found)
+        self._results.remember_nodes((key, *about) for key, about in self._metadata.new.items())
+        self._results.remember_data(self._values.new)
         self._metadata.new.clear()
         self._values.new.clear()
 
-    def write_log(self, file: Path) -> None:
-        """Everything that was looked up and kept, one JSON object a line, in the order of events."""
-        if self._policy.log_to_file:
-            events = [event for logged in self._logs.values() for event in logged]
-            file.write_text("".join(json.dumps(event.as_dict()) + "\n" for event in events), "utf-8")
+    def log_rows(self) -> list[Row]:
+        """Everything that was looked up and kept, in the order of events: node, by whom, what, message and value."""
+        if not self._policy.log_to_file:
+            return []
+        return [
+            (event.node_name, event.actor, event.event_type.value, event.msg or "", str(event.value or ""))
+            for logged in self._logs.values()
+            for event in logged
+        ]
 
 
 def _is_value(result: object) -> bool:

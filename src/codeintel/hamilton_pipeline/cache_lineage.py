@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+import msgspec
+
 from codeintel.errors import UsageError, nearest
 from codeintel.hamilton_pipeline.prediction import PLAN_SIGNATURE, task_key
 from codeintel.obs.diagnostics import read_artifact
 from codeintel.relspec.execution_plan import ExecutionPlan, tasks_from_json
 from codeintel.relspec.plan_diff import changed_parts
 from codeintel.relspec.task import Task
-from codeintel.store.directory import Store
+from codeintel.store.directory import KeptBytes, Store
 from codeintel.store.runs import Manifest, TaskRun, artifacts_of, read_run, run_ids
 
 LINEAGE = "hamilton_cache_lineage_v2"
 SOURCE_CHANGES = "source_changes"
+RUNNERS = "runners"
 NEW, LOST = "new", "result lost"
 _SHOWN = 3  # changed rows of a source that a cause names
 _SEPARATOR = "; "
@@ -48,8 +51,12 @@ def lineage_rows(
     runs: Mapping[str, TaskRun],
     behaviors: Mapping[str, str],
     causes: Mapping[str, str],
+    keys: Mapping[str, str],
 ) -> list[LineageRow]:
-    """One row per task, by name. `versions` are the data versions of the tasks that have a result."""
+    """One row per task, by name. `versions` are the data versions of the tasks that have a result.
+
+    `keys` are cache keys by task, as far as they are known already.
+    """
     rows = []
     for name, task in sorted(plan.tasks.items()):
         key, read = "", {}
@@ -57,7 +64,7 @@ def lineage_rows(
             read = {table: versions[table] for table in sorted(task.inputs)}
             if task.kind == "output":
                 read[PLAN_SIGNATURE] = plan.signature
-            key = task_key(task, plan.signature, versions)
+            key = keys.get(name) or task_key(task, plan.signature, versions)
         outcome, version = runs[name].outcome if name in runs else "", versions.get(name, "")
         row = (key, task.signature, version, read, behaviors.get(name, ""), outcome, causes.get(name, ""))
         rows.append(LineageRow(name, task.signature, *row))
@@ -86,7 +93,7 @@ def causes_of(
         row, old = before
         found = []
         if old is not None and old.signature != task.signature:
-            found = [f"{'inputs' if part == 'columns' else part} changed" for part in changed_parts(old, task)]
+            found = [f"{part} changed" for part in _changed(store, old, task)]
         reads = row.dependencies_data_versions
         found += [f"input {t} changed" for t in sorted(task.inputs) if t in versions and versions[t] != reads.get(t)]
         if task.kind == "source":
@@ -98,6 +105,28 @@ def causes_of(
         if found:
             causes[name] = _SEPARATOR.join(dict.fromkeys(found))
     return causes
+
+
+def _changed(store: Store, old: Task, new: Task) -> Iterator[str]:
+    """Names of changed parts; of what runs tasks, those of its own parts that changed, as far as they are known."""
+    runners = KeptBytes(store.cache / RUNNERS)
+    for part in changed_parts(old, new):
+        before, after = runners.get(old.parts.get(part, "")), runners.get(new.parts.get(part, ""))
+        if part == "runner" and before and after:
+            one, other = (msgspec.json.decode(stored, type=dict[str, str]) for stored in (before, after))
+            versions = [n for n in sorted(one.keys() | other.keys()) if one.get(n) != other.get(n)]
+            yield from (n for n in versions if n == "python" or n.startswith("library "))
+            if all(n == "python" or n.startswith("library ") for n in versions):
+                continue
+        yield "inputs" if part == "columns" else part
+
+
+def keep_runners(store: Store, runners: Mapping[str, Mapping[str, str]]) -> None:
+    """Remember what the part `runner` of tasks stands for."""
+    kept = KeptBytes(store.cache / RUNNERS)
+    for digest, parts in runners.items():
+        if digest not in kept:
+            kept[digest] = msgspec.json.encode(parts)
 
 
 def _named_changes(changes: list[tuple[str, str]]) -> Iterator[str]:

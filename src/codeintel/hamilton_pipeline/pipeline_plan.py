@@ -24,6 +24,7 @@ from codeintel.relspec.task import Mode, Task
 from codeintel.store.delta import stored_type
 from codeintel.store.partitions import is_bucketed, schema_digest
 
+_PYARROW = digest("pyarrow", pa.__version__)
 HANDLES = frozenset({"repository"})
 """Parameters that say where to look, not what is there: no part of any signature."""
 
@@ -39,6 +40,11 @@ class PlannedPipeline:
     tables: Mapping[str, Table]
     contracts: Mapping[str, Contract]
     weights: Mapping[str, float]
+
+    @property
+    def runners(self) -> dict[str, Mapping[str, str]]:
+        """What the part `runner` of tasks is the digest of."""
+        return {_runner(function): _runner_parts(function) for function in (perform, ContractJob.run)}
 
     def output_of(self, table: str) -> str:
         return output_task(table, self.contracts[table])
@@ -88,10 +94,13 @@ def plan_pipeline(
     if known is not None:
         tasks = [*known.values()]
     else:
-        tasks = [*_source_tasks(pipeline, parameters), *_extractor_tasks(pipeline, parameters)]
-        tasks += [_analysis_task(name, f, tables, parameters) for name, f in pipeline.analyses.items()]
-        tasks += inferred.tasks
-        tasks = [_as_run(task, contracts.get(task.name), tables.get(task.name)) for task in tasks]
+        own = {name: _run_parts(name, tables, contracts) for name in (*tables, *pipeline.extractors)}
+        tasks = [*_source_tasks(pipeline, parameters, own), *_extractor_tasks(pipeline, parameters, own)]
+        tasks += [_analysis_task(name, f, tables, parameters, own[name]) for name, f in pipeline.analyses.items()]
+        tasks += [
+            Task.of_parts(t.name, t.kind, t.inputs, t.columns, {**t.parts, **own[t.name]}, t.lineage)
+            for t in inferred.tasks
+        ]
         tasks += [_output_task(name, contract) for name, contract in contracts.items()]
     weights = {table: 0.0 for extractor in pipeline.extractors.values() for table in extractor.tables}
     return PlannedPipeline(tuple(tasks), tables, contracts, weights)
@@ -206,16 +215,19 @@ def _setting_parts(values: Mapping[str, Any]) -> dict[str, str]:
 
 @cache
 def _runner_parts(function: Callable[..., object]) -> Mapping[str, str]:
-    """Parts of this package's own code that runs tasks: it as one, and the versions below it.
-
-    It reads no environment: only the command line may.
-    """
-    parts = {name: part for name, part in code_parts(function).items() if not name.startswith("environment")}
-    versions = {name: part for name, part in parts.items() if name == "python" or name.startswith("library ")}
-    return {**versions, "runner": digest({name: part for name, part in parts.items() if name not in versions})}
+    """Parts of this package's own code that runs tasks. It reads no environment: only the command line may."""
+    return {name: part for name, part in code_parts(function).items() if not name.startswith("environment")}
 
 
-def _source_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Task]:
+@cache
+def _runner(function: Callable[..., object]) -> str:
+    return digest(_runner_parts(function))
+
+
+_Own = Mapping[str, Mapping[str, str]]  # parts by task, of what writes its rows
+
+
+def _source_tasks(pipeline: Pipeline, parameters: Mapping[str, Any], own: _Own) -> list[Task]:
     tasks = []
     for name, source in pipeline.sources.items():
         parts = {"schema": schema_digest(source.table.schema)}
@@ -223,11 +235,11 @@ def _source_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Tas
             parts["path"] = digest(source.read)
         else:
             parts |= code_parts(source.read) | _setting_parts(filled(name, source.read, parameters))
-        tasks.append(Task.of_parts(name, "source", {}, {}, parts))
+        tasks.append(Task.of_parts(name, "source", {}, {}, {**parts, **own[name]}))
     return tasks
 
 
-def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Task]:
+def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any], own: _Own) -> list[Task]:
     tasks = []
     for name, extractor in pipeline.extractors.items():
         source = next(iter(inspect.signature(extractor.extract).parameters))
@@ -238,14 +250,14 @@ def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[
             )
         parts = code_parts(extractor.extract) | _setting_parts(filled(name, extractor.extract, parameters, taken=1))
         columns = {source: frozenset(pipeline.sources[source].table.schema.names)}
-        tasks.append(Task.of_parts(name, "extractor", {source: "same_bucket"}, columns, parts))
+        tasks.append(Task.of_parts(name, "extractor", {source: "same_bucket"}, columns, {**parts, **own[name]}))
         tasks += [
             Task.of_parts(
                 table,
                 "extractor",
                 {name: "same_bucket"},
                 {name: frozenset()},
-                {"schema": schema_digest(declared.schema)},
+                {"schema": schema_digest(declared.schema), **own[table]},
             )
             for table, declared in extractor.tables.items()
         ]
@@ -253,7 +265,11 @@ def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[
 
 
 def _analysis_task(
-    name: str, analyse: Callable[..., pa.Table], tables: Mapping[str, Table], parameters: Mapping[str, Any]
+    name: str,
+    analyse: Callable[..., pa.Table],
+    tables: Mapping[str, Table],
+    parameters: Mapping[str, Any],
+    own: Mapping[str, str],
 ) -> Task:
     wanted = list(inspect.signature(analyse).parameters.values())
     for parameter in wanted:
@@ -264,19 +280,19 @@ def _analysis_task(
             )
     inputs: dict[str, Mode] = {p.name: "whole" for p in wanted if p.name in tables}
     settings = {p.name: parameters[p.name] for p in wanted if p.name in parameters and p.name not in tables}
-    parts = code_parts(analyse) | _setting_parts(settings)
-    parts |= {"schema": schema_digest(tables[name].schema), "library pyarrow": digest(pa.__version__)}
+    parts = {**code_parts(analyse), **_setting_parts(settings), **own}
+    parts |= {"schema": schema_digest(tables[name].schema), "library pyarrow": _PYARROW}
     return Task.of_parts(name, "analysis", inputs, {t: frozenset(tables[t].schema.names) for t in inputs}, parts)
 
 
-def _as_run(task: Task, contract: Contract | None, table: Table | None) -> Task:
-    """The task signed with what writes its rows too: the code that runs jobs, the key, and the contract checked."""
-    parts = {**task.parts, **_runner_parts(perform)}
-    if table is not None:
-        parts["key"] = digest(table.key)
-    if contract is not None:
-        parts["contract"] = _contract_digest(contract)
-    return Task.of_parts(task.name, task.kind, task.inputs, task.columns, parts, task.lineage)
+def _run_parts(name: str, tables: Mapping[str, Table], contracts: Mapping[str, Contract]) -> dict[str, str]:
+    """Parts of what writes a task's rows: the code that runs jobs, the key, and the contract checked on the way."""
+    parts = {"runner": _runner(perform)}
+    if name in tables:
+        parts["key"] = digest(tables[name].key)
+    if name in contracts:
+        parts["contract"] = _contract_digest(contracts[name])
+    return parts
 
 
 def _contract_digest(contract: Contract) -> str:
@@ -302,6 +318,6 @@ def _output_task(table: str, contract: Contract) -> Task:
     parts = {
         "schema": schema_digest(contract.table.schema),
         "contract": _contract_digest(contract),
-        **_runner_parts(ContractJob.run),
+        "runner": _runner(ContractJob.run),
     }
     return Task.of_parts(output_task(table, contract), "output", inputs, columns, parts)

@@ -25,7 +25,7 @@ from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.settings import Settings
 from codeintel.store.directory import Store
 from codeintel.store.handles import TableHandle, table_file, version_of
-from codeintel.store.results import NodeResult, Results
+from codeintel.store.results import Results
 from codeintel.store.runs import (
     Manifest,
     PublishedTable,
@@ -73,7 +73,7 @@ def unchanged_run(
         **run_artifacts(plan, ExecutionOutcome(nodes)),
         "task_runs": task_run_rows(tasks),
     }
-    artifacts[cache_lineage.LINEAGE] = _lineage(plan, found.versions, tasks, settings, {})
+    artifacts[cache_lineage.LINEAGE] = _lineage(plan, found.versions, tasks, settings, {}, found.keys)
     artifacts[cache_lineage.SOURCE_CHANGES] = []
     total = before.files["total"]
     return frame.end(
@@ -115,10 +115,11 @@ def _lineage(
     tasks: Mapping[str, TaskRun],
     settings: Settings,
     causes: Mapping[str, str],
+    keys: Mapping[str, str],
 ) -> list[Row]:
     policy = POLICIES[settings.cache_policy]
     behaviors = {name: policy.of(task) for name, task in plan.tasks.items()}
-    return [*cache_lineage.lineage_rows(plan, versions, tasks, behaviors, causes)]
+    return [*cache_lineage.lineage_rows(plan, versions, tasks, behaviors, causes, keys)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class _Executed:
     values: Mapping[str, Any]  # handles, by task
     outcome: ExecutionOutcome
     reused: frozenset[str]  # found by Hamilton's adapter
+    looked_up: list[Row]  # what that adapter logged
     bench: Bench
 
 
@@ -165,10 +167,13 @@ def run_plan(
             # What is damaged is removed and made again, all else reused; if nothing was, starting over helps nothing.
             if not damaged or not results.sweep():
                 break
-        results.remember(
-            NodeResult(reading_key(task, readings[name]), name, task.signature, done.values[name])
-            for name, task in plan.tasks.items()
-            if task.kind == "source" and name in done.values and name not in predicted.values
+        sources = [
+            n for n, t in plan.tasks.items() if t.kind == "source" and n in done.values.keys() - predicted.values.keys()
+        ]
+        results.remember_data({version_of(done.values[name]): done.values[name] for name in sources})
+        results.remember_nodes(
+            (reading_key(plan.tasks[n], readings[n]), n, plan.tasks[n].signature, version_of(done.values[n]))
+            for n in sources
         )
     outcome = done.outcome
     _raise_what_no_task_can_help(outcome)
@@ -179,8 +184,8 @@ def run_plan(
     tasks = _task_runs(plan, done, readings)
     changes = _source_changes(store, planned, plan, versions, handles)
     causes = cache_lineage.causes_of(store, plan, versions, tasks, changes)
-    artifacts = {**run_artifacts(plan, outcome), "task_runs": task_run_rows(tasks)}
-    artifacts[cache_lineage.LINEAGE] = _lineage(plan, versions, tasks, settings, causes)
+    artifacts = {**run_artifacts(plan, outcome), "task_runs": task_run_rows(tasks), "cache_log": done.looked_up}
+    artifacts[cache_lineage.LINEAGE] = _lineage(plan, versions, tasks, settings, causes, predicted.keys)
     artifacts[cache_lineage.SOURCE_CHANGES] = [(name, *row) for name, rows in changes.items() for row in rows]
     return frame.end(
         plan,
@@ -233,7 +238,7 @@ def _executed(
     wanted = predicted.to_run(plan)
     if not wanted:
         nodes = {name: NodeOutcome(name, name, "skipped", "reused") for name in plan.tasks}
-        return _Executed(predicted.values, ExecutionOutcome(nodes), frozenset(), bench)
+        return _Executed(predicted.values, ExecutionOutcome(nodes), frozenset(), [], bench)
     from codeintel.hamilton_pipeline.cache_adapter import CausalCacheAdapter  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.driver_factory import build_driver  # noqa: PLC0415 - see the top
 
@@ -266,11 +271,11 @@ def _executed(
             raise
     finally:
         cache.keep()
-        cache.write_log(frame.folder / "cache_log.jsonl")
     values = {
         name: value for name in plan.tasks if (value := returned.get(name, predicted.values.get(name))) is not None
     }
-    return _Executed(values, driver.outcome, frozenset(returned) - cache.executed - predicted.values.keys(), bench)
+    reused = frozenset(returned) - cache.executed - predicted.values.keys()
+    return _Executed(values, driver.outcome, reused, cache.log_rows(), bench)
 
 
 def _publish(

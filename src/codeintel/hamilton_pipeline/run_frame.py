@@ -12,12 +12,14 @@ from typing import Any
 
 from codeintel.datafusion_engine.diagnostics import OF_PLAN, plan_artifacts
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds, peak_resident_bytes
-from codeintel.obs.diagnostics import Row, artifact_names, link_artifacts, write_artifacts
+from codeintel.obs.diagnostics import Row, artifact_names, link, link_artifacts, write_artifacts
 from codeintel.relspec.execution_outcome import NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan, plan_to_json
 from codeintel.store.directory import Store, write_atomically
 from codeintel.store.handles import TableHandle
 from codeintel.store.runs import Manifest, PublishedTable, Status, StoredHandle, TaskRun, artifacts_of, write_run
+
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,18 @@ class RunFrame:
     ) -> Manifest:
         """Write the run's artifacts, plan and manifest; a complete run is then the current one.
 
-        `same_plan_as` names a run of the same plan on the same weights, whose plan and artifacts of it are linked.
+        `same_plan_as` names a run of the same plan, whose plan and artifacts of it are this run's too: nothing was run
+        that could be scheduled otherwise.
         """
         folder = artifacts_of(self.store, self.run_id)
         before = artifacts_of(self.store, same_plan_as) if same_plan_as else None
         if before is not None and set(OF_PLAN) <= set(artifact_names(before)):
             link_artifacts(before, folder, OF_PLAN)
+            link(before.parent / PLAN, self.folder / PLAN)
             write_artifacts(folder, artifacts)
         else:
             write_artifacts(folder, {**artifacts, **plan_artifacts(plan)})
-        write_atomically(self.folder / "plan.json", plan_to_json(plan))
+            write_atomically(self.folder / PLAN, plan_to_json(plan))
         manifest = Manifest(
             run_id=self.run_id,
             status=status,

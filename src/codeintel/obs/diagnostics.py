@@ -30,12 +30,15 @@ def link_artifacts(source: Path, target: Path, names: Iterable[str]) -> None:
     """Artifacts of one run as those of another."""
     target.mkdir(parents=True, exist_ok=True)
     for name in names:
-        try:
-            os.link(source / f"{name}{_SUFFIX}", target / f"{name}{_SUFFIX}")
-        except FileNotFoundError:
-            continue
-        except OSError:  # a file system without links
-            shutil.copyfile(source / f"{name}{_SUFFIX}", target / f"{name}{_SUFFIX}")
+        link(source / f"{name}{_SUFFIX}", target / f"{name}{_SUFFIX}")
+
+
+def link(source: Path, target: Path) -> None:
+    """A file that never changes under a second name."""
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 def artifact_names(folder: Path) -> list[str]:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from codeintel.fingerprint import digest
+import msgspec
+
+from codeintel.fingerprint import digest_bytes
 
 Kind = Literal["source", "extractor", "view", "analysis", "output"]
 Mode = Literal["same_bucket", "whole"]
@@ -48,14 +50,8 @@ class Task:
         lineage: Mapping[str, frozenset[tuple[str, str]]] | None = None,
     ) -> Task:
         """A task whose signature is the digest of its name, kind, inputs, columns and parts."""
-        signature = digest(
-            "task",
-            name,
-            kind,
-            sorted(inputs.items()),
-            [(t, sorted(c)) for t, c in sorted(columns.items())],
-            sorted(parts.items()),
-        )
+        read = [(table, mode, sorted(columns.get(table, ()))) for table, mode in sorted(inputs.items())]
+        signature = digest_bytes(msgspec.json.encode(["task", name, kind, read, sorted(parts.items())]))
         return cls(name, kind, inputs, columns, signature, parts, lineage or {})
 
 

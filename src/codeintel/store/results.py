@@ -50,15 +50,6 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     written: int = 0
 
 
-class NodeResult(msgspec.Struct, frozen=True):
-    """What the node of a task returned, by the cache key under which it did."""
-
-    cache_key: str
-    node: str
-    code_version: str
-    value: Value
-
-
 class _Data(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A stored value: a table, or the versions of an extractor's tables."""
 
@@ -190,16 +181,21 @@ class Results:
 
         `checked` holds names of objects that were looked at already, and gets those that are now.
         """
-        version = self.version(key)
-        found = self.data(version, checked) if version else None
-        return (version, found) if version and found else None
+        query = "SELECT data_version, value FROM nodes JOIN data USING (data_version) WHERE cache_key = ?"
+        for version, content in self._query(query, key):
+            found = self._value(version, content, checked)
+            return (version, found) if found else None
+        return None
 
     def data(self, data_version: str, checked: set[str]) -> Value | None:
         """The value of a data version, if it is sound; `checked` as for `value`."""
         rows = self._query("SELECT value FROM data WHERE data_version = ?", data_version)
+        return self._value(data_version, rows[0][0], checked) if rows else None
+
+    def _value(self, data_version: str, content: bytes, checked: set[str]) -> Value | None:
         try:
-            stored = msgspec.json.decode(zlib.decompress(rows[0][0]), type=_Data)
-        except (IndexError, msgspec.DecodeError, zlib.error):
+            stored = msgspec.json.decode(zlib.decompress(content), type=_Data)
+        except (msgspec.DecodeError, zlib.error):
             return None
         if stored.tables:
             found = {name: self.data(version, checked) for name, version in stored.tables.items()}
@@ -214,25 +210,22 @@ class Results:
         handle = TableHandle(stored.table, stored.schema, parts)
         return handle if handle.version == data_version else None  # not what was written
 
-    def remember(self, made: Iterable[NodeResult]) -> None:
-        """Keep what nodes returned."""
-        nodes: list[tuple[object, ...]] = []
-        data: dict[str, _Data] = {}
+    def remember_data(self, values: Mapping[str, Value]) -> None:
+        """Keep values by data version."""
         now = _now()
-        for each in made:
-            version = version_of(each.value)
-            nodes.append((each.cache_key, each.node, each.code_version, version))
-            if isinstance(each.value, TableHandle):
-                data[version] = _stored(each.value, now)
+        data: dict[str, _Data] = {}
+        for version, value in values.items():
+            if isinstance(value, TableHandle):
+                data[version] = _stored(value, now)
             else:
-                data |= {handle.version: _stored(handle, now) for handle in each.value.values()}
-                data[version] = _Data(tables={name: handle.version for name, handle in each.value.items()}, written=now)
-        values = [(version, zlib.compress(msgspec.json.encode(stored), 1)) for version, stored in data.items()]
-        if nodes:
-            self._write(
-                ("INSERT OR REPLACE INTO data VALUES (?, ?)", values),
-                ("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", nodes),
-            )
+                data |= {handle.version: _stored(handle, now) for handle in value.values()}
+                data[version] = _Data(tables={name: handle.version for name, handle in value.items()}, written=now)
+        rows = [(version, zlib.compress(msgspec.json.encode(stored), 1)) for version, stored in data.items()]
+        self._write(("INSERT OR REPLACE INTO data VALUES (?, ?)", rows))
+
+    def remember_nodes(self, nodes: Iterable[tuple[str, str, str, str]]) -> None:
+        """Keep (cache key, node, code version, data version). A data version that is not kept too makes a miss."""
+        self._write(("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", list(nodes)))
 
     def forget_nodes(self, cache_keys: Iterable[str] | None) -> None:
         """Drop what nodes returned, by cache key, or of all."""

@@ -124,6 +124,17 @@ PLAN, BENCH, NODES = "codeintel.plan", "codeintel.bench", "codeintel.nodes"
 """Keys of the driver's configuration; with a dot, so that no table can have their names."""
 
 
+class _Nodes(list[node.Node]):
+    """Nodes of distinct names. Hamilton asks whether each is among them; a list would compare it with all others."""
+
+    def __init__(self, nodes: Iterable[node.Node]) -> None:
+        super().__init__(nodes)
+        self._names = {each.name for each in self}
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, node.Node) and item.name in self._names
+
+
 class planned(NodeCreator):  # noqa: N801 - a decorator
     """One node for every task of `kind` that the driver needs, each calling the decorated function with its task."""
 
@@ -140,7 +151,7 @@ class planned(NodeCreator):  # noqa: N801 - a decorator
         plan: ExecutionPlan = config[PLAN]
         bench: Bench = config[BENCH]
         doc = inspect.getdoc(fn) or ""
-        return [
+        return _Nodes(
             node.Node(
                 task.name,
                 dict if task.name in bench.pipeline.extractors else self.returns,
@@ -152,7 +163,7 @@ class planned(NodeCreator):  # noqa: N801 - a decorator
             )
             for name in config[NODES]
             if (task := plan.tasks[name]).kind == self.kind
-        ]
+        )
 
 
 def _input_types(task: Task, pipeline: Pipeline) -> dict[str, Any]:
