@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
@@ -44,8 +41,8 @@ class Evaluated(IntEnum):
 class Child:
     """One field that holds AST nodes, in the order of the source."""
 
-    get: Callable[[Any], Any]
     name: str
+    slot: int  # place among the values of a node
     field: int  # index into FIELDS
     shape: Shape
     evaluated: Evaluated
@@ -182,8 +179,8 @@ def _children(cls: type[ast.AST]) -> tuple[Child, ...]:
     ordered += [field for field in declared if field not in ordered]
     return tuple(
         Child(
-            attrgetter(field),
             field,
+            SLOTS[KIND[name]][field],
             FIELD[field],
             _SHAPES[declared[field]],
             evaluated.get(field, Evaluated.HERE),
@@ -193,8 +190,9 @@ def _children(cls: type[ast.AST]) -> tuple[Child, ...]:
     )
 
 
+# Where each field and attribute stands among the values of a node that the parser made: it sets them in this order.
+SLOTS = [{name: slot for slot, name in enumerate((*cls._fields, *cls._attributes))} for cls in CLASSES]
 CHILDREN = [_children(cls) for cls in CLASSES]
-HAS_CONTEXT = [any(kind == "expr_context" for kind, _, _ in _signature(cls)) for cls in CLASSES]
 HAS_POSITION = np.array(["end_col_offset" in cls._attributes for cls in CLASSES])
 IS_INTERLEAVED = np.array([name in INTERLEAVED for name in KINDS])
 
