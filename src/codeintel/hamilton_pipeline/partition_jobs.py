@@ -88,15 +88,15 @@ class ExtractJob:
     def run(self) -> tuple[Tables, int]:
         rows = self.source.read(self.objects)
         kept = self._kept(rows)
-        paths = pa.array(sorted({path for same in kept.values() for path in same}), pa.string())
+        paths = pa.array(sorted({path for facts in kept.values() for path in facts.paths}), pa.string())
         fresh = rows.filter(pc.invert(pc.is_in(rows.column("path"), paths))) if len(paths) else rows
         found = self.extract(self._without_dead(fresh), **self.parameters)
         if self.dry:
             return {}, 0
         stored = {
             name: {
-                bucket: write_partition(self.objects, part, "arrow")
-                for bucket, part in self._merged(name, table, found[name], rows, kept)
+                bucket: write_partition(self.objects, part, "arrow", before)
+                for bucket, part, before in self._merged(name, table, found[name], rows, kept)
             }
             for name, table in self.tables.items()
         }
@@ -112,43 +112,66 @@ class ExtractJob:
         place = rows.schema.get_field_index("error")
         return rows.set_column(place, rows.schema.field(place), pa.array(errors, pa.string()))
 
-    def _kept(self, rows: pa.Table) -> dict[int, frozenset[str]]:
-        """Paths by bucket whose source rows are those of the previous result; a damaged one counts as none."""
-        kept: dict[int, frozenset[str]] = {}
+    def _kept(self, rows: pa.Table) -> dict[int, _KeptFacts]:
+        """What of the previous result is still true, by bucket; a damaged one counts as none."""
+        kept: dict[int, _KeptFacts] = {}
         for bucket, part in split_by_bucket(rows):
             previous = self.previous.get(bucket)
             if previous is None or previous.source is None:
                 continue
             try:
                 before = read_partition(self.objects, previous.source)
-                for parts in previous.tables.values():
-                    for old in parts.values():
-                        read_partition(self.objects, old, [])
+                known = {tuple(row.values()) for row in before.select(part.schema.names).to_pylist()}
+                paths = frozenset(r["path"] for r in part.to_pylist() if tuple(r.values()) in known)
+                if paths:
+                    olds = {name: parts.get(bucket) for name, parts in previous.tables.items()}
+                    tables = {n: (old, read_partition(self.objects, old)) for n, old in olds.items() if old is not None}
+                    kept[bucket] = _KeptFacts(paths, tables)
             except DamagedObjectError:
                 continue
-            known = {tuple(row.values()) for row in before.select(part.schema.names).to_pylist()}
-            kept[bucket] = frozenset(r["path"] for r in part.to_pylist() if tuple(r.values()) in known)
         return kept
 
     def _merged(
-        self, name: str, table: Table, found: pa.Table, rows: pa.Table, kept: Mapping[int, frozenset[str]]
-    ) -> Iterator[tuple[int, pa.Table]]:
-        """New facts and kept ones by bucket, files in the order of the source."""
+        self, name: str, table: Table, found: pa.Table, rows: pa.Table, kept: Mapping[int, _KeptFacts]
+    ) -> Iterator[tuple[int, pa.Table, Partition | None]]:
+        """New facts and kept ones by bucket, files in the order of the source; and what held the kept ones."""
         fresh = dict(split_by_bucket(conformed(found, table.schema)))
         schema = pa.schema([f for f in table.schema if f.name != "bucket"])
         for bucket, files in split_by_bucket(rows):
-            new = fresh.get(bucket, schema.empty_table())
-            if kept.get(bucket):
-                old = self.previous[bucket].tables[name].get(bucket)
-                if old is not None:
-                    before = conformed(read_partition(self.objects, old), schema)
-                    same = pa.array(sorted(kept[bucket]), pa.string())
-                    before = before.filter(pc.is_in(before.column("path"), same))
-                    new = pa.concat_tables([new.cast(schema), before]).combine_chunks()
-                    place = pc.index_in(new.column("path"), files.column("path").combine_chunks()).to_numpy()
-                    new = new.take(pa.array(np.argsort(place, kind="stable")))
+            new, old = fresh.get(bucket, schema.empty_table()), None
+            if bucket in kept and name in kept[bucket].tables:
+                old, before = kept[bucket].tables[name]
+                facts = _by_file(new.cast(schema)) | {
+                    path: parts
+                    for path, parts in _by_file(conformed(before, schema)).items()
+                    if path in kept[bucket].paths
+                }
+                parts = [part for path in files.column("path").to_pylist() for part in facts.get(path, ())]
+                new = pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
             if new.num_rows:
-                yield bucket, new
+                yield bucket, new, old
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptFacts:
+    """Files whose source rows are those of the previous result, and that result's tables, found sound."""
+
+    paths: frozenset[str]
+    tables: Mapping[str, tuple[Partition, pa.Table]]
+
+
+def _by_file(table: pa.Table) -> dict[str, list[pa.Table]]:
+    """The rows of each file, as the runs they come in."""
+    found: dict[str, list[pa.Table]] = {}
+    begin = 0
+    for chunk in table.column("path").chunks:
+        runs = pc.run_end_encode(chunk)
+        for path, length in zip(
+            runs.values.to_pylist(), np.diff(runs.run_ends.to_numpy(), prepend=0).tolist(), strict=True
+        ):
+            found.setdefault(path, []).append(table.slice(begin, length))
+            begin += length
+    return found
 
 
 @dataclass(frozen=True, slots=True)

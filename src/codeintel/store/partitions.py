@@ -133,12 +133,15 @@ def split_by_bucket(table: pa.Table) -> list[tuple[int, pa.Table]]:
     return [(int(buckets[s]), table.slice(s, e - s)) for s, e in zip(starts, ends, strict=True)]
 
 
-def write_partition(objects: Path, table: pa.Table, form: Format) -> Partition:
+def write_partition(objects: Path, table: pa.Table, form: Format, before: Partition | None = None) -> Partition:
     """Store `table` (key order, no bucket column) unless a sound object has its version. Durable on return.
 
-    Raises StoreError if the object cannot be written.
+    `before` is a partition in this format that the caller has read: with the same rows it is the answer. Raises
+    StoreError if the object cannot be written.
     """
     version = data_version(table)
+    if before is not None and before.version == version:
+        return before
     target = objects / version[:2] / f"{version}.{form}"
     if (kept := _sound(target, table, version, form)) is not None:
         return kept
