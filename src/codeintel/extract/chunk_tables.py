@@ -24,7 +24,7 @@ from codeintel.extract.definitions import (
     parameters,
 )
 from codeintel.extract.grammar import CONTEXTS, FIELDS, KIND, KINDS
-from codeintel.extract.ids import external_id, fields, hashed
+from codeintel.extract.ids import all_hashed, external_id, fields
 from codeintel.extract.imports import imports
 from codeintel.extract.properties import VALUE_TYPES, property_columns
 from codeintel.extract.reading import SourceFile
@@ -133,7 +133,7 @@ def chunk_tables(chunk: Chunk, namespace: str) -> dict[str, pa.Table]:
 
 
 def _external_ids(names: list[str]) -> np.ndarray:
-    known = {name: external_id(name) for name in names}
+    known = {name: external_id(name) for name in set(names)}
     return np.array([known[name] for name in names], np.int64)
 
 
@@ -209,10 +209,10 @@ def _scope_tables(
     names = list(columns.texts)
     binding_names = [names[code] for code in bindings.name.tolist()]
     binding_scopes = bindings.scope.tolist()
-    binding_ids = np.array(
-        [hashed(_BINDING + prefixes[scope] + fields(name))
-         for scope, name in zip(binding_scopes, binding_names, strict=True)], np.int64,
-    )  # fmt: skip
+    in_scope, named = [_BINDING + prefix for prefix in prefixes], {name: fields(name) for name in set(binding_names)}
+    binding_ids = all_hashed(
+        in_scope[scope] + named[name] for scope, name in zip(binding_scopes, binding_names, strict=True)
+    )
     inside = _qualnames(scopes, definitions)
     file, listed = scopes.file, np.flatnonzero(scopes.is_listed)
     in_table = np.where(scopes.is_listed, np.arange(len(file)), scopes.parent)
@@ -220,10 +220,11 @@ def _scope_tables(
     # `symtable` takes any table called `top` for the module; agreeing with it means making the same mistake.
     top = np.array([name == "top" for name in scopes.name], bool)[scopes.symbol_scope] & ((flags & DEF_BOUND) != 0)
     reached = bindings.target
-    externals = np.array([external_id(name) if name else 0 for name in _distinct(names, bindings.external)], np.int64)
     external = bindings.external
+    distinct, inverse = np.unique(external, return_inverse=True)
+    externals = np.array([external_id(name) if (name := names[code]) else 0 for code in distinct.tolist()], np.int64)
     reference_file = syntax.file[bindings.reference]
-    target = np.where(external != 0, externals[_inverse(external)], binding_ids[reached] if len(binding_ids) else 0)
+    target = np.where(external != 0, externals[inverse], binding_ids[reached] if len(binding_ids) else 0)
     pairs = np.unique(reference_file[external != 0].astype(np.int64) << 32 | external[external != 0])
     return {
         "scopes": columns.table(
@@ -269,14 +270,6 @@ _BINDING = fields("binding")
 def _ids(ids: np.ndarray, rows: np.ndarray) -> pa.Array:
     """Ids by row, null for -1."""
     return _nullable(ids[rows] if len(ids) else np.zeros(len(rows), np.int64), rows < 0)
-
-
-def _distinct(names: list[str | None], codes: np.ndarray) -> list[str | None]:
-    return [names[code] for code in np.unique(codes).tolist()]
-
-
-def _inverse(codes: np.ndarray) -> np.ndarray:
-    return np.unique(codes, return_inverse=True)[1]
 
 
 def _external_names(pairs: np.ndarray, names: list[str | None], columns: _Columns) -> pa.Table:

@@ -5,6 +5,8 @@ All hashes are xxh64 with seed 0 over length-prefixed UTF-8 fields, taken as sig
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import xxhash
 
@@ -22,6 +24,11 @@ def hashed(data: bytes) -> int:
     """xxh64 of `data` as a signed 64-bit integer."""
     value = xxhash.xxh64_intdigest(data)
     return value - (1 << 64) if value >> 63 else value
+
+
+def all_hashed(data: Iterable[bytes]) -> np.ndarray:
+    """`hashed` of each of many."""
+    return np.array(list(map(xxhash.xxh64_intdigest, data)), np.uint64).view(np.int64)
 
 
 def external_id(name: str) -> int:

@@ -20,11 +20,11 @@ import pyarrow as pa
 from codeintel.extract.ast_rows import Walk
 from codeintel.extract.chunk_tables import Chunk, chunk_tables
 from codeintel.extract.imports import changes_of_all, exported_names
-from codeintel.extract.reading import SourceFile, read_source
+from codeintel.extract.reading import SourceFile, read_scopes, read_source
 from codeintel.extract.syntax import Syntax, Texts
 from codeintel.extract.tables import TABLES
 
-GROUP_BYTES = 200_000
+GROUP_BYTES = 100_000
 CHUNK_BYTES = 4_000_000
 NESTING_LIMIT = 1000  # CPython's own recursion limit
 _COLUMNS = ("path", "module", "bucket", "digest", "bytes", "error")
@@ -38,13 +38,13 @@ def python_facts(repo_files: pa.Table, repository: Path, namespace: str, max_fil
     its scopes are worked out by the compiler; it is never imported or run.
     """
     rows = list(zip(*(repo_files[name].to_pylist() for name in _COLUMNS), strict=True))
-    parts = {name: [table.schema.empty_table()] for name, table in TABLES.items()}
+    parts: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
     with _uninterrupted():
         for chunk_rows in _by_bytes(rows, CHUNK_BYTES):
             chunk = _read_chunk(chunk_rows, repository, max_file_bytes)
             for name, table in chunk_tables(chunk, namespace).items():
                 parts[name].append(table)
-    return {name: pa.concat_tables(tables) for name, tables in parts.items()}
+    return {name: pa.concat_tables(tables or [TABLES[name].schema.empty_table()]) for name, tables in parts.items()}
 
 
 @contextmanager
@@ -105,6 +105,9 @@ def _read_chunk(rows: list[tuple[Any, ...]], repository: Path, max_file_bytes: i
         parts.append(syntax)
         changes = changes_of_all(syntax, texts)
         exports |= {number: exported_names(tree, changes[number]) for number, tree in trees if number in changes}
+        del trees  # what is needed of them is in the columns
         for file in group:
-            file.tree = None  # what is needed of it is in the columns, and trees are large
+            file.tree = None
+        for file in group:  # not while parsing, or their tables would drive the trees from the processor's cache
+            read_scopes(file)
     return Chunk(files, Syntax.joined(parts) if parts else Walk([], [], texts).columns, texts, exports)

@@ -49,6 +49,7 @@ class SourceFile:
     path: str
     module: str
     bucket: int
+    raw: bytes | None = None  # of a file that parsed, until its scopes are read
     encoding: str | None = None
     tree: Module | None = None
     symbols: Any = None  # the raw table of `_symtable`, which has no type of its own
@@ -78,11 +79,19 @@ def read_source(
     if isinstance(raw, Fault):
         source.faults.append(raw)
         return source
-    for step in (_decode, _parse, _scopes):
+    for step in (_decode, _parse):
         if fault := step(source, raw):
             source.faults.append(fault)
-            break
+            return source
+    source.raw = raw
     return source
+
+
+def read_scopes(source: SourceFile) -> None:
+    """Have the compiler work out the scopes of a file that was parsed, and let go of its bytes."""
+    if source.raw is not None and (fault := _scopes(source, source.raw)):
+        source.faults.append(fault)
+    source.raw = None
 
 
 def _read(location: Path, digest: str, size: int, max_file_bytes: int) -> bytes | Fault:

@@ -147,14 +147,14 @@ def write_partition(objects: Path, table: pa.Table, form: Format, before: Partit
         return kept
     sink = pa.BufferOutputStream()
     _write(table, form, sink)
-    content = memoryview(sink.getvalue())
+    content = memoryview(sink.getvalue()).cast("B")
     temporary = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            _write_through(temporary, content)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write_through(temporary, content)
         try:
             os.link(temporary, target)  # the first writer of these rows wins: its bytes are what checksums are of
         except OSError:
@@ -168,7 +168,14 @@ def write_partition(objects: Path, table: pa.Table, form: Format, before: Partit
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
-    return Partition(version, table.num_rows, form, digest_bytes(content.cast("B")), len(content.cast("B")))
+    return Partition(version, table.num_rows, form, digest_bytes(content), len(content))
+
+
+def _write_through(path: Path, content: memoryview) -> None:
+    with path.open("wb", buffering=0) as file:
+        while content:
+            content = content[file.write(content) :]
+        os.fsync(file.fileno())
 
 
 def _sound(target: Path, table: pa.Table, version: str, form: Format) -> Partition | None:
@@ -218,9 +225,8 @@ def read_partition(objects: Path, part: Partition, columns: Sequence[str] | None
 
 def _read(content: pa.Buffer | bytes, form: Format, columns: Sequence[str] | None) -> pa.Table:
     if form == "parquet":
-        return pq.read_table(
-            pa.BufferReader(content), columns=None if columns is None else list(columns), use_threads=False
-        )
+        with pq.ParquetFile(pa.BufferReader(content)) as file:  # `pq.read_table` would import the engine of datasets
+            return file.read(None if columns is None else list(columns), use_threads=False)
     options = pa.ipc.IpcReadOptions(use_threads=False)
     reader = pa.ipc.open_file(pa.BufferReader(content), options=options)
     if columns is not None:  # what is not asked for is not decompressed
