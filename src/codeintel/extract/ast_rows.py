@@ -73,10 +73,9 @@ class _Level:
     file: np.ndarray
 
     def taken(self, places: np.ndarray) -> _Level:
-        nodes = np.empty(len(self.nodes), object)
-        nodes[:] = self.nodes
+        nodes = list(map(self.nodes.__getitem__, places.tolist()))
         return _Level(
-            nodes[places].tolist(), self.parent[places], self.field[places], self.ordinal[places], self.scope[places],
+            nodes, self.parent[places], self.field[places], self.ordinal[places], self.scope[places],
             self.around[places], self.owner[places], self.file[places],
         )  # fmt: skip
 
