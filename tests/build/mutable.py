@@ -241,12 +241,14 @@ ANALYSES = {
     "other_name": other_name, "below": below,
 }
 """,
+    "flows/gross.py": "import pyarrow.compute as pc\n\n\ndef gross(value):\n    return pc.multiply(value, 3)\n",
     "flows/pipeline.py": """\
 from pathlib import Path
 
 import pyarrow as pa
-from codeintel import Contract, Pipeline, Source, Table
+from codeintel import Contract, Pipeline, ScalarFunction, Source, Table
 
+from flows.gross import gross
 from flows.nodes import ANALYSES, items
 from flows.rows import SCHEMA
 
@@ -256,6 +258,7 @@ VIEWS = {
     "biggest": "SELECT max(value) AS value FROM big",
     "dear": "SELECT product, price FROM prices WHERE price > 10",
     "keyed": "-- key: product\\nSELECT product, price FROM prices",
+    "grown": "SELECT n, gross(value) AS value FROM items",
 }
 
 PIPELINE = Pipeline(
@@ -265,6 +268,7 @@ PIPELINE = Pipeline(
         "prices": Source(Table(PRICES, ("product",)), Path("prices.parquet")),
     },
     views=VIEWS,
+    functions={"gross": ScalarFunction(gross, (pa.int64(),), pa.int64())},
     analyses=ANALYSES,
     contracts={"dear": Contract(Table(pa.schema({"product": pa.int64(), "price": pa.int64()}), ("product",)), "p", {})},
     published=frozenset({*VIEWS, *ANALYSES} - {"dear", "keyed"}),
@@ -272,9 +276,9 @@ PIPELINE = Pipeline(
 """,
 }
 
-HAMILTON = {name: text for name, text in FLOWS.items() if name not in ("flows/pipeline.py", "prices.parquet")} | {
-    "flows/rows.py": HAMILTON_ROWS
-}
+HAMILTON = {
+    name: text for name, text in FLOWS.items() if name not in ("flows/pipeline.py", "flows/gross.py", "prices.parquet")
+} | {"flows/rows.py": HAMILTON_ROWS}
 
 REPOSITORY = {
     "shop/__init__.py": "from shop.cart import Cart\n",

@@ -18,6 +18,7 @@ from codeintel.relspec.plan_drift import (
     columns_of,
     drift,
     grouping_rows,
+    prediction_drift,
     schedule_rows,
 )
 
@@ -156,3 +157,9 @@ def test_a_release_before_an_input_was_done_is_found_even_if_nobody_saw_when_it_
     plan, outcome = chain_run
     early = replace(outcome.nodes["c"], ready=-1, released=outcome.nodes["b"].released)
     assert ("order", "c") in alarms(drift(plan, replace(outcome, nodes={**outcome.nodes, "c": early})))
+
+
+def test_a_run_that_contradicts_its_prediction_raises_an_alarm() -> None:
+    actions = {"a": "run", "b": "reuse", "c": "reuse", "d": "run", "e": "maybe"}
+    rows = prediction_drift(actions, {"a": "ran", "b": "ran", "c": "reused", "d": "reused", "e": "reused"})
+    assert [(row.kind, row.task, row.alarm) for row in rows] == [("prediction", "b", True), ("prediction", "d", False)]

@@ -74,17 +74,19 @@ def plan_artifacts(plan: ExecutionPlan) -> dict[str, list[Row]]:
     }  # fmt: skip
 
 
-def run_artifacts(plan: ExecutionPlan, outcome: ExecutionOutcome) -> dict[str, list[Row]]:
-    """What a run did beside what its plan says: admission, groupings and drift."""
+def run_artifacts(
+    plan: ExecutionPlan, outcome: ExecutionOutcome, actions: Mapping[str, str], runs: Mapping[str, TaskRun]
+) -> dict[str, list[Row]]:
+    """What a run did beside what its plan and prediction say: admission, groupings, drift and the tasks' records."""
+    told = plan_drift.prediction_drift(actions, {name: run.outcome for name, run in runs.items()})
     return {
         "admission": _rows(plan_drift.admission_rows(outcome)),
         "groupings": _rows(plan_drift.grouping_rows(plan, outcome.groups)),
-        "drift": _rows(plan_drift.drift(plan, outcome)),
+        "drift": _rows((*told, *plan_drift.drift(plan, outcome))),
+        "task_runs": [
+            (name, r.outcome, r.reason, r.seconds, r.signature, r.cpu_s, r.peak_mb) for name, r in sorted(runs.items())
+        ],
     }
-
-
-def task_run_rows(runs: Mapping[str, TaskRun]) -> list[Row]:
-    return [(name, r.outcome, r.reason, r.seconds, r.signature, r.cpu_s, r.peak_mb) for name, r in sorted(runs.items())]
 
 
 def _rows(rows: Sequence[object]) -> list[Row]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codeintel.datafusion_engine.diagnostics import run_artifacts, task_run_rows
+from codeintel.datafusion_engine.diagnostics import run_artifacts
 from codeintel.errors import AdmissionError, CodeintelError, DamagedObjectError, StoreError, UsageError
 from codeintel.hamilton_pipeline import cache_lineage
 from codeintel.hamilton_pipeline.cache_policy import POLICIES
@@ -69,10 +69,7 @@ def unchanged_run(
         name: NodeOutcome(name, name, "ran") if task.kind == "source" else NodeOutcome(name, name, "skipped", "reused")
         for name, task in plan.tasks.items()
     }
-    artifacts: dict[str, list[Row]] = {
-        **run_artifacts(plan, ExecutionOutcome(nodes)),
-        "task_runs": task_run_rows(tasks),
-    }
+    artifacts = run_artifacts(plan, ExecutionOutcome(nodes), found.actions, tasks)
     artifacts[cache_lineage.LINEAGE] = _lineage(plan, found.versions, tasks, settings, {}, found.keys)
     artifacts[cache_lineage.SOURCE_CHANGES] = []
     total = before.files["total"]
@@ -184,7 +181,7 @@ def run_plan(
     tasks = _task_runs(plan, done, readings)
     changes = _source_changes(store, planned, plan, versions, handles)
     causes = cache_lineage.causes_of(store, plan, versions, tasks, changes)
-    artifacts = {**run_artifacts(plan, outcome), "task_runs": task_run_rows(tasks), "cache_log": done.looked_up}
+    artifacts = {**run_artifacts(plan, outcome, predicted.actions, tasks), "cache_log": done.looked_up}
     artifacts[cache_lineage.LINEAGE] = _lineage(plan, versions, tasks, settings, causes, predicted.keys)
     artifacts[cache_lineage.SOURCE_CHANGES] = [(name, *row) for name, rows in changes.items() for row in rows]
     return frame.end(

@@ -16,7 +16,9 @@ import rustworkx as rx
 from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeOutcome
 from codeintel.relspec.execution_plan import ExecutionPlan
 
-DriftKind = Literal["planned not run", "run not planned", "undeclared read", "order", "grouping", "seconds"]
+DriftKind = Literal[
+    "planned not run", "run not planned", "undeclared read", "order", "grouping", "prediction", "seconds"
+]
 EXPLAINED = ("reused", "pruned by targets")  # not run, and as planned
 
 
@@ -122,6 +124,22 @@ def drift(
         *_seconds(plan, tasks),
     ]
     return tuple(sorted(rows, key=lambda row: (not row.alarm, row.kind, row.task, row.expected, row.actual)))
+
+
+def prediction_drift(actions: Mapping[str, str], outcomes: Mapping[str, str]) -> tuple[Drift, ...]:
+    """Tasks of which the prediction (`run`, `maybe`, `reuse`) and the run (`ran`, `reused`, …) say different things.
+
+    Only a task that was to be reused and was not contradicts the prediction: one that was to run and found all its
+    parts in place needed less than was said.
+    """
+    rows = []
+    for name, action in sorted(actions.items()):
+        outcome = outcomes.get(name, "")
+        if action == "reuse" and outcome != "reused":
+            rows.append(Drift("prediction", name, action, outcome or "no record of it", alarm=True))
+        elif action == "run" and outcome == "reused":
+            rows.append(Drift("prediction", name, action, outcome, alarm=False))
+    return tuple(rows)
 
 
 def _not_run(plan: ExecutionPlan, tasks: Mapping[str, NodeOutcome]) -> Iterator[Drift]:
