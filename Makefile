@@ -25,8 +25,13 @@ lint: $(VENV)/.lint
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry .
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.test
 	$(BIN)/python benchmarks/cold.py $(ARGS)
+	$(BIN)/python benchmarks/rebuild.py
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/mutations.py
+	$(BIN)/python benchmarks/edits.py
+	$(BIN)/python benchmarks/crash.py
 
 docs: $(VENV)/.test
 	$(BIN)/python -c 'from codeintel.settings import settings_markdown; print(end=settings_markdown())' > docs/settings.md

@@ -6,22 +6,25 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hamilton import ad_hoc_utils, driver
 from hamilton.caching import cache_key as hamilton_keys
 from hypothesis import given
 from hypothesis import strategies as st
 
 import codeintel
 from codeintel import api
-from codeintel.errors import UsageError
+from codeintel.errors import PlanError, UsageError
+from codeintel.hamilton_pipeline.cache_adapter import CausalCacheAdapter, NodeMetadata, NodeValues
 from codeintel.hamilton_pipeline.cache_lineage import LINEAGE, lineage_of
 from codeintel.hamilton_pipeline.cache_policy import POLICIES
 from codeintel.settings import load_settings
 from codeintel.store.directory import open_store
-from codeintel.store.results import cache_key
+from codeintel.store.results import Results, cache_key
 from tests.build.conftest import FILES, write_repository
 
 Make = Callable[[Mapping[str, str | bytes]], Path]
@@ -178,6 +181,40 @@ def test_policies_never_disable_what_stands_above_a_planned_task() -> None:
     assert "disable" not in (strict.plan_node, strict.plain, strict.loader, strict.planned)
     assert strict.unversioned_input == "error"
     assert all(policy.log_to_file for policy in POLICIES.values())
+
+
+def test_hamiltons_own_view_of_a_run_has_every_task_hits_included(make_repository: Make) -> None:
+    root = make_repository(FILES)
+    codeintel.build(root, jobs=1)
+    second = codeintel.build(root, jobs=1)
+    place = open_store(root / ".codeintel")
+    with closing(Results(place.cache, place.objects)) as results:
+        metadata = NodeMetadata(place, results)
+        assert metadata.get_run_ids()[-1] == metadata.last_run_id == second.run_id
+        rows = metadata.get_run(second.run_id)
+        assert len(rows) == second.tasks["planned"]
+        for row in rows:
+            if row["behavior"] == "default":
+                assert metadata.get(row["cache_key"]) == row["data_version"]
+                assert NodeValues(results).exists(row["data_version"])
+
+
+def reader(handle: object) -> str:
+    return str(handle)
+
+
+def test_a_value_without_a_version_is_refused_and_never_pickled(make_repository: Make) -> None:
+    root = make_repository({"a.py": "x = 1\n"})
+    codeintel.build(root, jobs=1)
+    place = open_store(root / ".codeintel")
+    plan = codeintel.compile_plan(root)
+    with closing(Results(place.cache, place.objects)) as results:
+        cache = CausalCacheAdapter(plan, POLICIES["strict_causal"], place, results)
+        module = ad_hoc_utils.create_temporary_module(reader, module_name="readers")
+        built = driver.Builder().with_modules(module).with_adapters(cache).build()
+        with pytest.raises(PlanError, match="'handle' has a value of type object, which carries no version"):
+            built.execute(["reader"], inputs={"handle": object()})
+        assert len(NodeMetadata(place, results)) == results.count_nodes() > 0
 
 
 def test_a_truncated_memory_of_results_costs_work_and_nothing_else(make_repository: Make) -> None:
