@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from codeintel.obs.diagnostics import Row, artifact_names, read_artifact
 from codeintel.relspec import plan_drift
 from codeintel.relspec.execution_outcome import ExecutionOutcome
 from codeintel.relspec.execution_plan import ExecutionPlan
+from codeintel.relspec.plan_artifacts import PLAN_ARTIFACTS, plan_diagnostics
 from codeintel.store.runs import TaskRun
 
 if TYPE_CHECKING:  # a build with nothing to do must not pay for it
@@ -22,6 +25,7 @@ if TYPE_CHECKING:  # a build with nothing to do must not pay for it
 _STR, _INT, _REAL, _BOOL, _STRS, _PAIRS = "string", "int64", "float64", "bool", "strings", "pairs"
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "plan_diagnostics": {"artifact": _STR, "kind": _STR, "value": _STR},  # the value as JSON
     # seconds for weight, criticality and slack
     "plan_tasks": {
         "task": _STR, "kind": _STR, "signature": _STR, "generation": _INT, "weight": _REAL, "criticality": _REAL,
@@ -45,15 +49,19 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "dependencies_data_versions": _PAIRS, "behavior": _STR, "outcome": _STR, "cause": _STR,
     },
 }  # fmt: skip
-OF_PLAN = ("plan_tasks", "plan_edges", "plan_lineage", "schedule")
+OF_PLAN = ("plan_diagnostics", "plan_tasks", "plan_edges", "plan_lineage", "schedule")
 """Artifacts that are the same in every run of one plan on the same weights."""
 
 
 def plan_artifacts(plan: ExecutionPlan) -> dict[str, list[Row]]:
-    """The plan as rows: its tasks, its edges, where each column of a view comes from, and its schedule."""
+    """The plan as rows: what it says about itself, its tasks, its edges, its columns' lineage, and its schedule."""
     schedule, generation = plan.schedule, plan.schedule.generation_of()
     critical, reduced = set(schedule.critical_path), set(plan.graph.reduced_edges())
     return {
+        "plan_diagnostics": [
+            (name, PLAN_ARTIFACTS[name][0], msgspec.json.encode(value).decode())
+            for name, value in plan_diagnostics(plan).items()
+        ],
         "plan_tasks": [
             (name, task.kind, task.signature, generation[name], schedule.weights[name], schedule.criticality[name],
              schedule.slack[name], name in critical)

@@ -18,6 +18,7 @@ from codeintel.errors import PlanError
 from codeintel.fingerprint import digest
 from codeintel.hamilton_pipeline.cache_lineage import lineage_of
 from codeintel.hamilton_pipeline.cache_policy import CachePolicy
+from codeintel.hamilton_pipeline.prediction import PLAN_SIGNATURE
 from codeintel.obs.diagnostics import Row
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.store.directory import Store
@@ -120,7 +121,7 @@ class CausalCacheAdapter(HamiltonCacheAdapter):
         if _is_value(result):
             return version_of(result)
         try:
-            return result if node_name == "plan_signature" else digest(result)
+            return result if node_name == PLAN_SIGNATURE else digest(result)
         except TypeError:
             kind = type(result).__qualname__
             raise PlanError(
