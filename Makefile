@@ -35,6 +35,7 @@ bench: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/python -c 'from codeintel.settings import settings_markdown; print(end=settings_markdown())' > docs/settings.md
+	$(BIN)/python -c 'from codeintel.cpg.contracts import contracts_markdown; print(contracts_markdown())' > docs/tables.md
 	$(BIN)/python -m tests.docs.test_pages
 
 clean:

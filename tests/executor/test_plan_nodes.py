@@ -49,6 +49,8 @@ def test_asking_for_one_artifact_runs_nothing_but_it_and_its_parent(
 ) -> None:
     built, plan = asked
     assert built.execute(["plan_critical_path"]) == {"plan_critical_path": list(plan.schedule.critical_path)}
-    outcome = built.graph_executor.outcome
+    executor = built.graph_executor
+    assert isinstance(executor, PlanGraphExecutor)
+    outcome = executor.outcome
     ran = {name for name, node in outcome.nodes.items() if node.status == "ran"}
     assert ran == {"plan_critical_path", "plan_diagnostics"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from codeintel.cpg.kinds import LABELS
@@ -182,3 +184,32 @@ CONTRACTS = {
         join_keys=("path",),
     ),
 }
+
+
+def contracts_markdown() -> str:
+    """The page that documents every public table, as Markdown."""
+    return "\n".join([_PAGE, *(line for name in CONTRACTS for line in _table_lines(name, CONTRACTS[name]))])
+
+
+def _table_lines(name: str, contract: Contract) -> Iterator[str]:
+    yield f"\n## `{name}`\n"
+    key = ", ".join(f"`{column}`" for column in contract.table.key)
+    grain = contract.grain[0].upper() + contract.grain[1:]
+    yield f"{grain}. Key: {key}. Version {contract.version}, {contract.stability}."
+    for reference in contract.references:
+        yield f"`{reference.columns[0]}` is a `{reference.target_columns[0]}` of `{reference.target}`."
+    yield "\n| column | type | null | meaning |\n|---|---|---|---|"
+    for field in contract.table.schema:
+        null = "yes" if field.nullable else ""
+        yield f"| `{field.name}` | {field.type} | {null} | {contract.meanings[field.name]} |"
+    for column, allowed in sorted(contract.allowed.items()):
+        yield f"\nValues of `{column}`: {', '.join(f'`{value}`' for value in sorted(allowed))}."
+
+
+_PAGE = """\
+# Public tables
+
+<!-- Generated from `codeintel.cpg.contracts`; `make docs` writes it anew. -->
+
+What each table promises, checked before a run is published: a broken promise publishes nothing. All are Delta tables,
+partitioned by `bucket`, below `.codeintel/tables`."""
