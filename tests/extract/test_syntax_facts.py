@@ -9,6 +9,7 @@ from operator import attrgetter
 
 import pytest
 
+from codeintel.extract.grammar import CODE_OF_CLASS, SLOTS
 from tests.extract.conftest import Facts, Row
 
 POSITION = attrgetter("lineno", "col_offset", "end_lineno", "end_col_offset")
@@ -57,6 +58,12 @@ x @= {k: v for k, v in d.items()}
 @pytest.fixture
 def nodes(facts: Facts) -> Callable[[str], list[Row]]:
     return lambda source: facts(source)["ast_nodes"]
+
+
+def test_the_parser_gives_every_node_its_values_in_the_order_that_the_walk_reads_them() -> None:
+    for node in ast.walk(ast.parse(CONSTRUCTS)):
+        if not isinstance(node, NOT_ROWS):
+            assert list(vars(node)) == list(SLOTS[CODE_OF_CLASS[type(node)]])
 
 
 def test_every_node_of_ast_walk_but_contexts_and_operators_is_a_row(nodes: Callable[[str], list[Row]]) -> None:

@@ -42,7 +42,6 @@ class Child:
     """One field that holds AST nodes, in the order of the source."""
 
     name: str
-    slot: int  # place among the values of a node
     field: int  # index into FIELDS
     shape: Shape
     evaluated: Evaluated
@@ -180,7 +179,6 @@ def _children(cls: type[ast.AST]) -> tuple[Child, ...]:
     return tuple(
         Child(
             field,
-            SLOTS[KIND[name]][field],
             FIELD[field],
             _SHAPES[declared[field]],
             evaluated.get(field, Evaluated.HERE),
