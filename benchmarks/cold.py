@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,45 +59,41 @@ def size_of(folder: Path) -> int:
     return sum(seen.values())
 
 
-def measured(name: str, jobs: int) -> dict[str, object]:
+def measured(name: str, jobs: int, place: Path) -> dict[str, object]:
     root = corpus(name)
     files = sorted(p for p in root.rglob("*.py") if p.is_file())
     anchor_cpu, anchor_wall, nodes = timed([sys.executable, "-c", ANCHOR], "".join(f"{p}\n" for p in files))
-    store = Path(tempfile.mkdtemp(prefix="codeintel-cold-")) / "store"
-    try:
-        build_cpu, build_wall, report = timed(
-            [
-                sys.executable,
-                "-m",
-                "codeintel",
-                "build",
-                str(root),
-                "--store",
-                str(store),
-                "--jobs",
-                str(jobs),
-                "--json",
-            ]
-        )
-        result = json.loads(report)
-        return {
-            "corpus": name,
-            "files": result["files"]["total"],
-            "failed": result["files"]["failed"],
-            "lines": sum(p.read_bytes().count(b"\n") for p in files),
-            "walked_nodes": int(nodes),
-            "anchor_cpu_s": round(anchor_cpu, 2),
-            "build_cpu_s": round(build_cpu, 2),
-            "ratio": round((build_cpu - START_UP) / anchor_cpu, 2),
-            "plain_ratio": round(build_cpu / anchor_cpu, 2),
-            "anchor_wall_s": round(anchor_wall, 2),
-            "build_wall_s": round(build_wall, 2),
-            "peak_mb": result["peak_rss_mb"],
-            "store_mb": round(size_of(store) / 1e6, 1),
-            "rows": {table: facts["rows"] for table, facts in result["tables"].items()},
-        }
-    finally:
-        shutil.rmtree(store.parent)
+    store = Path(tempfile.mkdtemp(dir=place)) / "store"
+    command = [
+        sys.executable,
+        "-m",
+        "codeintel",
+        "build",
+        str(root),
+        "--store",
+        str(store),
+        "--jobs",
+        str(jobs),
+        "--json",
+    ]
+    build_cpu, build_wall, report = timed(command)
+    result = json.loads(report)
+    return {
+        "corpus": name,
+        "files": result["files"]["total"],
+        "failed": result["files"]["failed"],
+        "lines": sum(p.read_bytes().count(b"\n") for p in files),
+        "walked_nodes": int(nodes),
+        "anchor_cpu_s": round(anchor_cpu, 2),
+        "build_cpu_s": round(build_cpu, 2),
+        "ratio": round((build_cpu - START_UP) / anchor_cpu, 2),
+        "plain_ratio": round(build_cpu / anchor_cpu, 2),
+        "anchor_wall_s": round(anchor_wall, 2),
+        "build_wall_s": round(build_wall, 2),
+        "peak_mb": result["peak_rss_mb"],
+        "store_mb": round(size_of(store) / 1e6, 1),
+        "rows": {table: facts["rows"] for table, facts in result["tables"].items()},
+    }
 
 
 def main() -> None:
@@ -121,11 +116,13 @@ def main() -> None:
         "store_mb",
     )
     print("  ".join(f"{c:>13}" for c in columns), flush=True)
-    for name in given.corpora.split(","):
-        for _ in range(given.runs):
-            row = measured(name, given.jobs)
-            found.append(row)
-            print("  ".join(f"{row[c]!s:>13}" for c in columns), flush=True)
+    # Stores are removed at the end: a file system makes new files more slowly where it has just removed many.
+    with tempfile.TemporaryDirectory(prefix="codeintel-cold-") as place:
+        for name in given.corpora.split(","):
+            for _ in range(given.runs):
+                row = measured(name, given.jobs, Path(place))
+                found.append(row)
+                print("  ".join(f"{row[c]!s:>13}" for c in columns), flush=True)
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps(found, indent=2) + "\n")

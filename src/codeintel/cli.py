@@ -147,6 +147,8 @@ def build(
             "wait": wait,
         },
     )
+    if not settings.analyses:  # nothing else here multiplies matrices, and a pool of threads for it costs every process
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - read by numpy when it is imported
     try:
         if err.is_terminal and not as_json:
             with Progress(
