@@ -98,7 +98,9 @@ def holding(held):
     "flows/parted.py": _analysis("parted", "part(v)", above="from flows.parts import part"),
     "flows/other_name.py": _analysis("other_name", "v * otherlib.FACTOR", above="import otherlib"),
     "site/otherlib.py": "import belowlib\n\nFACTOR = 2\n\n\ndef below(v):\n    return v * belowlib.FACTOR\n",
-    "site/python_otherlib-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: python-otherlib\nVersion: 1.0\n",
+    "site/python_otherlib-1.0.dist-info/METADATA": (
+        "Metadata-Version: 2.1\nName: python-otherlib\nVersion: 1.0\nRequires-Dist: belowlib\n"
+    ),
     "site/python_otherlib-1.0.dist-info/RECORD": "otherlib.py,,\n",
     "site/python_otherlib-1.0.dist-info/top_level.txt": "otherlib\n",
     "flows/below.py": _analysis("below", "otherlib.below(v)", above="import otherlib"),
