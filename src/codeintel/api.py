@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -237,7 +238,8 @@ def _run(
             if (manifest := unchanged_run(frame, kept, readings, settings, work.identity)) is not None:
                 return manifest
     pipeline, origins = work.load()
-    planned, plan, cache = _planned(pipeline, settings, parameters, origins, root, kept)
+    with _uncollected():
+        planned, plan, cache = _planned(pipeline, settings, parameters, origins, root, kept)
     watch.planned(plan)
     if place is None:
         if not is_store(root):
@@ -252,9 +254,24 @@ def _run(
         save_syntax(place.cache / MODULES)
     readings = readings or _readings(work.reads, plan, parameters)
     frame = RunFrame.begin(place, started, clock, cpu_before)
-    if not work.identity and (manifest := unchanged_run(frame, plan, readings, settings, "")) is not None:
-        return manifest
+    if not work.identity:
+        with _uncollected():
+            manifest = unchanged_run(frame, plan, readings, settings, "")
+        if manifest is not None:
+            return manifest
     return run_plan(frame, pipeline, planned, plan, parameters, readings, settings, watch, work.identity)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles: plans have none, and it would look at all their tasks again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _readings(reads: Mapping[str, Read], plan: ExecutionPlan, parameters: Mapping[str, Any]) -> dict[str, Reading]:

@@ -19,7 +19,7 @@ from types import CodeType, ModuleType
 
 import msgspec
 
-from codeintel.fingerprint import digest
+from codeintel.fingerprint import digest, digest_bytes
 
 
 def code_digest(function: Callable[..., object]) -> str:
@@ -39,7 +39,7 @@ def code_parts(function: Callable[..., object]) -> dict[str, str]:
     modules read by a literal name; `environment`: of all of them where they read it otherwise. What has neither source
     nor stable content gets a digest that never comes again: it can be run, and is never reused.
     """
-    parts = {"python": digest(platform.python_version())}
+    parts = {"python": platform.python_version()}
     layer: object = function
     depth = 0
     while layer is not None:
@@ -52,8 +52,10 @@ def code_parts(function: Callable[..., object]) -> dict[str, str]:
             return parts | {f"code of {_name(layer)}": _unknowable()}
         name = f"{layer.__qualname__}{'' if not depth else f' {depth}'}"
         module = layer.__globals__["__name__"]  # where its code is, whatever a decorator has copied to `__module__`
-        anonymous = _content(layer.__code__) if "<lambda>" in layer.__qualname__ else ()
-        parts[f"code of {name}"] = digest(module, layer.__qualname__, anonymous)
+        if "<lambda>" in layer.__qualname__:
+            parts[f"code of {name}"] = digest(module, layer.__qualname__, _content(layer.__code__))
+        else:
+            parts[f"code of {name}"] = digest_bytes(f"{module}\n{layer.__qualname__}".encode())
         if layer.__closure__:
             parts[f"closure of {name}"] = digest([_captured(cell.cell_contents) for cell in layer.__closure__])
         if layer.__defaults__ or layer.__kwdefaults__:

@@ -282,17 +282,27 @@ def _analysis_task(
     settings = {p.name: parameters[p.name] for p in wanted if p.name in parameters and p.name not in tables}
     parts = {**code_parts(analyse), **_setting_parts(settings), **own}
     parts |= {"schema": schema_digest(tables[name].schema), "library pyarrow": _PYARROW}
-    return Task.of_parts(name, "analysis", inputs, {t: frozenset(tables[t].schema.names) for t in inputs}, parts)
+    return Task.of_parts(name, "analysis", inputs, {t: _column_names(tables[t].schema) for t in inputs}, parts)
 
 
 def _run_parts(name: str, tables: Mapping[str, Table], contracts: Mapping[str, Contract]) -> dict[str, str]:
     """Parts of what writes a task's rows: the code that runs jobs, the key, and the contract checked on the way."""
     parts = {"runner": _runner(perform)}
     if name in tables:
-        parts["key"] = digest(tables[name].key)
+        parts["key"] = _key_digest(tables[name].key)
     if name in contracts:
         parts["contract"] = _contract_digest(contracts[name])
     return parts
+
+
+@cache
+def _key_digest(key: tuple[str, ...]) -> str:
+    return digest(key)
+
+
+@cache
+def _column_names(schema: pa.Schema) -> frozenset[str]:
+    return frozenset(schema.names)
 
 
 def _contract_digest(contract: Contract) -> str:

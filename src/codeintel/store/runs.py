@@ -127,7 +127,7 @@ def task_memory(store: Store) -> dict[str, float]:
     return most
 
 
-def _last_runs(store: Store, count: int = 20) -> Iterator[dict[str, TaskRun]]:
+def _last_runs(store: Store, count: int = 8) -> Iterator[dict[str, TaskRun]]:
     for run_id in run_ids(store)[-count:]:
         try:
             yield msgspec.json.decode((store.runs / run_id / "manifest.json").read_bytes(), type=_Tasks).tasks
