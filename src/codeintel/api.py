@@ -29,9 +29,9 @@ from codeintel.hamilton_pipeline.run_frame import RunFrame, Watch
 from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json
 from codeintel.relspec.rustworkx_schedule import learn_weights
 from codeintel.settings import Settings, load_settings
-from codeintel.store.directory import KeptBytes, Store, ensure_store, is_store, open_store
+from codeintel.store.directory import KeptBytes, ensure_store, is_store, open_store
 from codeintel.store.results import Results
-from codeintel.store.runs import Manifest, Status, TaskRun, current_run, read_run, task_seconds
+from codeintel.store.runs import Manifest, Status, TaskRun, plan_file, read_run, task_seconds
 
 if TYPE_CHECKING:  # a build with nothing to do must not pay for engines
     from codeintel.datafusion_engine.plan_cache import PlanCache
@@ -98,7 +98,7 @@ def compile_plan(path: str | Path, *, settings: Settings | None = None, **change
 def plan_of_run(store: Path, run: str | None = None) -> ExecutionPlan:
     """The plan that a run, the current one by default, was made from. Raises StoreError if there is none."""
     place = open_store(store)
-    file = place.runs / read_run(place, run).run_id / "plan.json"
+    file = plan_file(place, read_run(place, run).run_id)
     try:
         return plan_from_json(file.read_bytes())
     except (OSError, ValueError) as error:
@@ -227,25 +227,29 @@ def _run(
 ) -> Manifest:
     """One run; the store's lock, once taken, is left to `held`."""
     started, clock, cpu_before = datetime.now(UTC), perf_counter(), cpu_seconds()
-    place, readings, kept = None, dict[str, Reading](), None
-    if work.identity and is_store(root):
+
+    def begun() -> RunFrame:
         place = ensure_store(root, settings.bucket_count, settings.namespace)
         held.enter_context(place.writing(started, settings.wait))
-        if (kept := _kept_plan(place, work.identity)) is not None:
+        return RunFrame.begin(place, started, clock, cpu_before)
+
+    frame, readings, kept = None, dict[str, Reading](), None
+    if work.identity and is_store(root):
+        frame = begun()
+        if (kept := _kept_plan(frame, work.identity)) is not None:
             watch.planned(kept)
             readings = _readings(work.reads, kept, parameters)
-            frame = RunFrame.begin(place, started, clock, cpu_before)
             if (manifest := unchanged_run(frame, kept, readings, settings, work.identity)) is not None:
                 return manifest
     pipeline, origins = work.load()
     with _uncollected():
         planned, plan, cache = _planned(pipeline, settings, parameters, origins, root, kept)
     watch.planned(plan)
-    if place is None:
+    if frame is None:
         if not is_store(root):
             readings = _readings(work.reads, plan, parameters)  # wrong use leaves nothing behind
-        place = ensure_store(root, settings.bucket_count, settings.namespace)
-        held.enter_context(place.writing(started, settings.wait))
+        frame = begun()
+    place = frame.store
     cache.keep_at(place.cache / PLANS)
     if kept is None:
         from codeintel.code_fingerprint import save_syntax  # noqa: PLC0415 - see the top
@@ -253,7 +257,6 @@ def _run(
         cache_lineage.keep_runners(place, planned.runners)
         save_syntax(place.cache / MODULES)
     readings = readings or _readings(work.reads, plan, parameters)
-    frame = RunFrame.begin(place, started, clock, cpu_before)
     if not work.identity:
         with _uncollected():
             manifest = unchanged_run(frame, plan, readings, settings, "")
@@ -300,14 +303,13 @@ def _identity(settings: Settings) -> str:
     return digest(code, libraries, views, sys.version, settings.parameters(), settings.targets)
 
 
-def _kept_plan(store: Store, identity: str) -> ExecutionPlan | None:
+def _kept_plan(frame: RunFrame, identity: str) -> ExecutionPlan | None:
     """The plan of the current run, if a plan made now would be the same."""
-    current = current_run(store)
-    if current is None or current.identity != identity:
+    if frame.before is None or frame.before.identity != identity:
         return None
     try:
-        saved = (store.runs / current.run_id / "plan.json").read_bytes()
-        return plan_from_json(saved, KeptBytes(store.cache / "plans"))
+        saved = plan_file(frame.store, frame.before.run_id).read_bytes()
+        return plan_from_json(saved, KeptBytes(frame.store.cache / "plans"))
     except (OSError, ValueError):
         return None
 

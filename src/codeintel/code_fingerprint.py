@@ -254,7 +254,8 @@ class _Syntax(msgspec.Struct, frozen=True, array_like=True):
     variables: frozenset[str | None] = frozenset()
 
 
-_KEPT: dict[str, _Syntax] = {}  # by digest of source and of what else the answer depends on
+_KEPT: dict[str, _Syntax] = {}  # by digest of source and of what else the answer depends on, this code included
+_READER = digest(sys.version, Path(__file__).read_bytes())
 
 
 def load_syntax(file: Path) -> None:
@@ -279,7 +280,7 @@ def _syntax(module: str) -> _Syntax:
     if source is None:
         return _Syntax()
     package = module if hasattr(sys.modules.get(module), "__path__") else module.rpartition(".")[0]
-    key = digest(source, package, sys.version)
+    key = digest(source, package, _READER)
     if key not in _KEPT:
         _KEPT[key] = _parsed(source, package)
     return _KEPT[key]

@@ -33,13 +33,12 @@ class NodeMetadata(MetadataStore):
     def __init__(self, store: Store, results: Results) -> None:
         self._store, self._results = store, results
         self.new: dict[str, tuple[str, str, str]] = {}  # (node, code version, data version) by cache key
-        self._begun: list[str] = []
 
     def __len__(self) -> int:
         return self._results.count_nodes() + len(self.new)
 
     def initialize(self, run_id: str) -> None:
-        self._begun.append(run_id)
+        """Nothing to prepare: a run is recorded when it ends."""
 
     def set(self, cache_key: str, data_version: str, **about: Any) -> None:
         self.new[cache_key] = (about["node_name"], about["code_version"], data_version)

@@ -21,7 +21,7 @@ from codeintel.relspec.execution_plan import ExecutionPlan, tasks_from_json
 from codeintel.relspec.plan_diff import changed_parts
 from codeintel.relspec.task import Task
 from codeintel.store.directory import KeptBytes, Store
-from codeintel.store.runs import Manifest, TaskRun, artifacts_of, read_run, run_ids
+from codeintel.store.runs import Manifest, TaskRun, artifacts_of, plan_file, read_run, run_ids
 
 LINEAGE = "hamilton_cache_lineage_v2"
 SOURCE_CHANGES = "source_changes"
@@ -83,6 +83,7 @@ def causes_of(
     `changes` gives (row, what became of it) by source, in the order of the rows.
     """
     last = _last_results(store, frozenset(plan.tasks))
+    runners = _Runners(KeptBytes(store.cache / RUNNERS))
     causes: dict[str, str] = {}
     for name, task in plan.tasks.items():
         before = last.get(name)
@@ -93,7 +94,7 @@ def causes_of(
         row, old = before
         found = []
         if old is not None and old.signature != task.signature:
-            found = [f"{part} changed" for part in _changed(store, old, task)]
+            found = [f"{part} changed" for part in _changed(old, task, runners)]
         reads = row.dependencies_data_versions
         found += [f"input {t} changed" for t in sorted(task.inputs) if t in versions and versions[t] != reads.get(t)]
         if task.kind == "source":
@@ -107,18 +108,35 @@ def causes_of(
     return causes
 
 
-def _changed(store: Store, old: Task, new: Task) -> Iterator[str]:
+def _changed(old: Task, new: Task, runners: _Runners) -> Iterator[str]:
     """Names of changed parts; of what runs tasks, those of its own parts that changed, as far as they are known."""
-    runners = KeptBytes(store.cache / RUNNERS)
     for part in changed_parts(old, new):
-        before, after = runners.get(old.parts.get(part, "")), runners.get(new.parts.get(part, ""))
-        if part == "runner" and before and after:
-            one, other = (msgspec.json.decode(stored, type=dict[str, str]) for stored in (before, after))
-            versions = [n for n in sorted(one.keys() | other.keys()) if one.get(n) != other.get(n)]
-            yield from (n for n in versions if n == "python" or n.startswith("library "))
-            if all(n == "python" or n.startswith("library ") for n in versions):
-                continue
-        yield "inputs" if part == "columns" else part
+        if part == "runner":
+            yield from runners.changed(old.parts.get(part, ""), new.parts.get(part, ""))
+        else:
+            yield "inputs" if part == "columns" else part
+
+
+class _Runners:
+    """What the part `runner` of tasks stands for, by digest. Most tasks share theirs: each pair is compared once."""
+
+    def __init__(self, kept: Mapping[str, bytes]) -> None:
+        self._kept = kept
+        self._compared: dict[tuple[str, str], list[str]] = {}
+
+    def changed(self, old: str, new: str) -> list[str]:
+        """Names of the versions that differ, and `runner` itself unless they are all that does."""
+        if (old, new) not in self._compared:
+            self._compared[old, new] = self._compare(self._kept.get(old), self._kept.get(new))
+        return self._compared[old, new]
+
+    def _compare(self, old: bytes | None, new: bytes | None) -> list[str]:
+        if not old or not new:
+            return ["runner"]
+        one, other = (msgspec.json.decode(stored, type=dict[str, str]) for stored in (old, new))
+        different = [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+        versions = [name for name in different if name == "python" or name.startswith("library ")]
+        return versions if versions == different else [*versions, "runner"]
 
 
 def keep_runners(store: Store, runners: Mapping[str, Mapping[str, str]]) -> None:
@@ -151,7 +169,7 @@ def _last_results(store: Store, names: frozenset[str]) -> dict[str, tuple[Lineag
 
 def _tasks_of(store: Store, run_id: str) -> Mapping[str, Task]:
     try:
-        return tasks_from_json((store.runs / run_id / "plan.json").read_bytes())
+        return tasks_from_json(plan_file(store, run_id).read_bytes())
     except (OSError, ValueError):
         return {}
 
@@ -189,7 +207,7 @@ def why(store: Store, name: str, run: str | None = None) -> Why:
     rows = {row.node_name: row for row in lineage_of(store, manifest.run_id)}
     changes = read_artifact(artifacts_of(store, manifest.run_id), SOURCE_CHANGES)
     if name not in manifest.tasks:
-        return Why(name, manifest.run_id, *_file_steps(store, name, manifest.run_id, rows, changes))
+        return Why(name, manifest.run_id, *_file_steps(store, name, manifest, rows, changes))
     chain = tuple(_chain(name, rows, manifest.tasks, manifest.errors))
     return Why(name, manifest.run_id, chain[0].outcome, chain)
 
@@ -236,14 +254,13 @@ def _input_of(cause: str) -> str | None:
 
 
 def _file_steps(
-    store: Store, path: str, run_id: str, rows: Mapping[str, LineageRow], changes: list[list[str]]
+    store: Store, path: str, manifest: Manifest, rows: Mapping[str, LineageRow], changes: list[list[str]]
 ) -> tuple[str, tuple[Step, ...]]:
     """Outcome and steps of a file: its own change, or that of what extracts it."""
     for _, row, change in changes:
         if row == f"file {path}":
             outcome = "deleted" if change == "deleted" else "ran"
             return outcome, (Step(path, outcome, f"{row} {change}"),)
-    manifest = read_run(store, run_id)
     known = dict.fromkeys(manifest.tasks)
     for source in (name for name, row in rows.items() if row.behavior == "recompute" and name in manifest.handles):
         paths = _paths(store, manifest, source)
@@ -255,7 +272,7 @@ def _file_steps(
             if source in row.dependencies_data_versions and name not in manifest.handles and own:
                 return "ran", (Step(path, "ran", f"{name} changed"), Step(name, row.outcome, _SEPARATOR.join(own)))
         return "reused", (Step(path, "reused", "its content has not changed"),)
-    raise UsageError(f"{path!r} is no task, table or file of run {run_id}; {nearest(path, known)}")
+    raise UsageError(f"{path!r} is no task, table or file of run {manifest.run_id}; {nearest(path, known)}")
 
 
 def _paths(store: Store, manifest: Manifest, source: str) -> frozenset[str]:

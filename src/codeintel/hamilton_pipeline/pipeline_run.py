@@ -31,14 +31,12 @@ from codeintel.store.runs import (
     PublishedTable,
     Status,
     TaskRun,
-    current_run,
     task_memory,
 )
 
 if TYPE_CHECKING:  # a build with nothing to do must not pay for them
     from codeintel.hamilton_pipeline.modules.tasks import Bench
     from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
-    from codeintel.hamilton_pipeline.workers import ProcessWorkers
     from codeintel.relspec.pipeline import Pipeline, Table
 
 REUSED = "nothing that it reads has changed"
@@ -49,7 +47,7 @@ def unchanged_run(
     frame: RunFrame, plan: ExecutionPlan, readings: Mapping[str, Reading], settings: Settings, identity: str
 ) -> Manifest | None:
     """The record of a run in which nothing has to run or to be published; None if anything has."""
-    store, before = frame.store, current_run(frame.store)
+    store, before = frame.store, frame.before
     if before is None or settings.cache_policy == "off" or (settings.strict and before.files["failed"]):
         return None
     with closing(Results(store.cache, store.objects)) as results:
@@ -85,7 +83,7 @@ def unchanged_run(
         handles=handles,
         schemas=before.schemas,
         artifacts=artifacts,
-        same_plan_as=before.run_id,
+        same_plan=True,
     )
 
 
@@ -127,7 +125,6 @@ class _Executed:
     outcome: ExecutionOutcome
     reused: frozenset[str]  # found by Hamilton's adapter
     looked_up: list[Row]  # what that adapter logged
-    bench: Bench
 
 
 def run_plan(
@@ -146,27 +143,40 @@ def run_plan(
     A failed or interrupted run leaves a manifest too, and the run before stays current. Raises UsageError for what only
     a source could tell to be wrong use, AdmissionError for what the plan does not list.
     """
+    from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.workers import process_workers  # noqa: PLC0415 - see the top
 
     store = frame.store
+    before = {name: stored.handle(name) for name, stored in (frame.before.handles if frame.before else {}).items()}
     with (
         closing(Results(store.cache, store.objects)) as results,
         process_workers(settings.jobs, pandas=bool(pipeline.analyses)) as workers,
     ):
         while True:
             predicted = predict(plan, readings, results, reuse=settings.cache_policy != "off")
-            done = _executed(
-                frame, pipeline, planned, plan, parameters, readings, settings, watch, predicted, results, workers
+            bench = Bench(
+                store,
+                pipeline,
+                planned,
+                parameters,
+                workers,
+                settings.jobs,
+                plan.schedule.weights,
+                results,
+                readings,
+                POLICIES[settings.cache_policy],
+                before,
+                watch.progress,
             )
+            done = _executed(plan, bench, predicted, settings, watch)
             handles = table_values(done.values, plan)
-            files, damage = _file_counts(done.bench, handles)
+            files, damage = _file_counts(bench, handles)
             damaged = damage or any(isinstance(e, DamagedObjectError) for e in done.outcome.failed.values())
             # What is damaged is removed and made again, all else reused; if nothing was, starting over helps nothing.
             if not damaged or not results.sweep():
                 break
-        sources = [
-            n for n, t in plan.tasks.items() if t.kind == "source" and n in done.values.keys() - predicted.values.keys()
-        ]
+        made = done.values.keys() - predicted.values.keys()
+        sources = [name for name in plan.tasks if name in made and plan.tasks[name].kind == "source"]
         results.remember_data({version_of(done.values[name]): done.values[name] for name in sources})
         results.remember_nodes(
             (reading_key(plan.tasks[n], readings[n]), n, plan.tasks[n].signature, version_of(done.values[n]))
@@ -178,8 +188,8 @@ def run_plan(
     if settings.strict and status == "ok" and files["failed"]:
         status = "failed"
     versions = {name: version_of(value) for name, value in done.values.items()}
-    tasks = _task_runs(plan, done, readings)
-    changes = _source_changes(store, planned, plan, versions, handles)
+    tasks = _task_runs(plan, bench, done)
+    changes = _source_changes(plan, bench, handles)
     causes = cache_lineage.causes_of(store, plan, versions, tasks, changes)
     artifacts = {**run_artifacts(plan, outcome, predicted.actions, tasks), "cache_log": done.looked_up}
     artifacts[cache_lineage.LINEAGE] = _lineage(plan, versions, tasks, settings, causes, predicted.keys)
@@ -201,48 +211,20 @@ def run_plan(
     )
 
 
-def _executed(
-    frame: RunFrame,
-    pipeline: Pipeline,
-    planned: PlannedPipeline,
-    plan: ExecutionPlan,
-    parameters: Mapping[str, Any],
-    readings: Mapping[str, Reading],
-    settings: Settings,
-    watch: Watch,
-    predicted: Prediction,
-    results: Results,
-    workers: ProcessWorkers,
-) -> _Executed:
+def _executed(plan: ExecutionPlan, bench: Bench, predicted: Prediction, settings: Settings, watch: Watch) -> _Executed:
     """Values of the tasks that have one, and what became of each. Ctrl-C ends the workers; the outcome says so."""
-    from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
-
-    before = current_run(frame.store)
-    bench = Bench(
-        frame.store,
-        pipeline,
-        planned,
-        parameters,
-        workers,
-        settings.jobs,
-        plan.schedule.weights,
-        results,
-        readings,
-        POLICIES[settings.cache_policy],
-        {name: stored.handle(name) for name, stored in (before.handles if before else {}).items()},
-        watch.progress,
-    )
     wanted = predicted.to_run(plan)
     if not wanted:
         nodes = {name: NodeOutcome(name, name, "skipped", "reused") for name in plan.tasks}
-        return _Executed(predicted.values, ExecutionOutcome(nodes), frozenset(), [], bench)
+        return _Executed(predicted.values, ExecutionOutcome(nodes), frozenset(), [])
     from codeintel.hamilton_pipeline.cache_adapter import CausalCacheAdapter  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.driver_factory import build_driver  # noqa: PLC0415 - see the top
 
-    limit = None
+    limit, memory = None, dict[str, float]()
     if settings.memory_limit is not None:
         limit = max(0.0, settings.memory_limit - peak_resident_bytes() / 1e6)  # what is left beside the driver
-    cache = CausalCacheAdapter(plan, bench.policy, frame.store, results)
+        memory = task_memory(bench.store)
+    cache = CausalCacheAdapter(plan, bench.policy, bench.store, bench.results)
     driver = build_driver(
         plan,
         bench,
@@ -250,16 +232,16 @@ def _executed(
         executor="hamilton" if settings.executor == "hamilton" else "local",
         on_unknown=settings.on_unknown_task,
         memory_limit=limit,
-        memory=task_memory(frame.store),
+        memory=memory,
         adapters=[cache],
         observe=watch.event,
-        on_interrupt=lambda _outcome: workers.close(at_once=True),
+        on_interrupt=lambda _outcome: bench.workers.close(at_once=True),
     )
     returned: Mapping[str, Any] = {}
     try:
         returned = driver.execute(predicted.values)
     except KeyboardInterrupt:
-        workers.close(at_once=True)
+        bench.workers.close(at_once=True)
     except AdmissionError:
         raise
     except Exception:
@@ -272,7 +254,7 @@ def _executed(
         name: value for name in plan.tasks if (value := returned.get(name, predicted.values.get(name))) is not None
     }
     reused = frozenset(returned) - cache.executed - predicted.values.keys()
-    return _Executed(values, driver.outcome, reused, cache.log_rows(), bench)
+    return _Executed(values, driver.outcome, reused, cache.log_rows())
 
 
 def _publish(
@@ -295,20 +277,20 @@ def _raise_what_no_task_can_help(outcome: ExecutionOutcome) -> None:
             raise error
 
 
-def _task_runs(plan: ExecutionPlan, done: _Executed, readings: Mapping[str, Reading]) -> dict[str, TaskRun]:
+def _task_runs(plan: ExecutionPlan, bench: Bench, done: _Executed) -> dict[str, TaskRun]:
     runs = {}
     for name, outcome in done.outcome.tasks().items():
         task, status, seconds = plan.tasks.get(name), str(outcome.status), outcome.seconds
         reason = f"{outcome.reason}: {outcome.cause}" if outcome.reason and outcome.cause else ""
-        stale, buckets = done.bench.shares.get(name, (1, 1))
+        stale, buckets = bench.shares.get(name, (1, 1))
         if task is not None and task.kind == "source" and outcome.reason != "pruned by targets":
-            status, seconds = ("ran" if status == "skipped" else status), seconds + readings[name].seconds
+            status, seconds = ("ran" if status == "skipped" else status), seconds + bench.readings[name].seconds
             reason = reason if status != "ran" else READ
         elif (status == "ran" and (name in done.reused or not stale)) or outcome.reason == "reused":
             status, reason = "reused", REUSED
         elif status == "ran" and buckets > 1:
             reason = f"{stale} of {buckets} buckets"
-        used = done.bench.workers.usage.get(name)
+        used = bench.workers.usage.get(name)
         runs[name] = TaskRun(
             status,
             round(seconds, 6),
@@ -343,21 +325,15 @@ def _file_counts(bench: Bench, handles: Mapping[str, TableHandle]) -> tuple[dict
 
 
 def _source_changes(
-    store: Store,
-    planned: PlannedPipeline,
-    plan: ExecutionPlan,
-    versions: Mapping[str, str],
-    handles: Mapping[str, TableHandle],
+    plan: ExecutionPlan, bench: Bench, handles: Mapping[str, TableHandle]
 ) -> dict[str, list[tuple[str, str]]]:
     """By source whose rows are not those of the current run: (row, `added`, `deleted` or `changed`), sorted."""
-    before = current_run(store)
     changes = {}
     for name, task in plan.tasks.items():
-        if task.kind != "source" or name not in versions or before is None or name not in before.handles:
-            continue
-        old, new = before.handles[name].handle(name), handles[name]
-        if old.version != new.version:
-            changes[name] = _row_changes(store.objects, old, new, planned.tables[name])
+        if task.kind == "source" and name in handles and name in bench.before:
+            old, new = bench.before[name], handles[name]
+            if old.version != new.version:
+                changes[name] = _row_changes(bench.store.objects, old, new, bench.planned.tables[name])
     return changes
 
 

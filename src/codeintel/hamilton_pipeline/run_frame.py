@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -17,9 +16,17 @@ from codeintel.relspec.execution_outcome import NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan, plan_to_json
 from codeintel.store.directory import Store, write_atomically
 from codeintel.store.handles import TableHandle
-from codeintel.store.runs import Manifest, PublishedTable, Status, StoredHandle, TaskRun, artifacts_of, write_run
-
-PLAN = "plan.json"
+from codeintel.store.runs import (
+    Manifest,
+    PublishedTable,
+    Status,
+    StoredHandle,
+    TaskRun,
+    artifacts_of,
+    current_run,
+    plan_file,
+    write_run,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +40,21 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class RunFrame:
-    """A run from its first clock reading to its manifest."""
+    """A run from its first clock reading to its manifest. `before` is the run that was current when it began."""
 
     store: Store
+    before: Manifest | None
     run_id: str
     started: datetime
     clock: float
     cpu_before: float
 
-    @property
-    def folder(self) -> Path:
-        """The run's directory, made if it is not there."""
-        folder = self.store.runs / self.run_id
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
     @classmethod
     def begin(cls, store: Store, started: datetime, clock: float, cpu_before: float) -> RunFrame:
-        """Ids sort as runs began. `clock` and `cpu_before` are `perf_counter` and `cpu_seconds` at that time."""
-        return cls(store, f"{started:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}", started, clock, cpu_before)
+        """With the store's lock held. Ids sort as runs began: that is when `clock` and `cpu_before` were read."""
+        return cls(
+            store, current_run(store), f"{started:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}", started, clock, cpu_before
+        )
 
     def end(
         self,
@@ -69,22 +72,22 @@ class RunFrame:
         artifacts: Mapping[str, Sequence[Row]],
         errors: Mapping[str, str] | None = None,
         workers_peak: int = 0,
-        same_plan_as: str | None = None,
+        same_plan: bool = False,
     ) -> Manifest:
         """Write the run's artifacts, plan and manifest; a complete run is then the current one.
 
-        `same_plan_as` names a run of the same plan, whose plan and artifacts of it are this run's too: nothing was run
-        that could be scheduled otherwise.
+        With `same_plan` the plan and the artifacts of it are those of the run before: nothing was run that could be
+        scheduled otherwise.
         """
         folder = artifacts_of(self.store, self.run_id)
-        before = artifacts_of(self.store, same_plan_as) if same_plan_as else None
-        if before is not None and set(OF_PLAN) <= set(artifact_names(before)):
-            link_artifacts(before, folder, OF_PLAN)
-            link(before.parent / PLAN, self.folder / PLAN)
+        before = self.before.run_id if same_plan and self.before else None
+        if before and set(OF_PLAN) <= set(artifact_names(artifacts_of(self.store, before))):
             write_artifacts(folder, artifacts)
+            link_artifacts(artifacts_of(self.store, before), folder, OF_PLAN)
+            link(plan_file(self.store, before), plan_file(self.store, self.run_id))
         else:
             write_artifacts(folder, {**artifacts, **plan_artifacts(plan)})
-            write_atomically(self.folder / PLAN, plan_to_json(plan))
+            write_atomically(plan_file(self.store, self.run_id), plan_to_json(plan))
         manifest = Manifest(
             run_id=self.run_id,
             status=status,

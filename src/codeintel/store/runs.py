@@ -137,3 +137,8 @@ def _last_runs(store: Store, count: int = 8) -> Iterator[dict[str, TaskRun]]:
 
 def artifacts_of(store: Store, run_id: str) -> Path:
     return store.runs / run_id / "artifacts"
+
+
+def plan_file(store: Store, run_id: str) -> Path:
+    """Where a run keeps its plan, as `plan_to_json` wrote it."""
+    return store.runs / run_id / "plan.json"
