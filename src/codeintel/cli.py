@@ -1,36 +1,33 @@
-"""The command line: the one place that reads arguments, the environment and the working directory.
-
-JSON goes to stdout alone; progress, tables for people and errors go where they do not disturb it.
-"""
+"""The command line: the one place that reads arguments, the environment and the working directory."""
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from codeintel.errors import CodeintelError, UsageError, nearest
 from codeintel.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from codeintel.api import BuildResult, Watch
-    from codeintel.relspec.plan_diff import PlanDiff
+from codeintel.terminal import (
+    Format,
+    diff_lines,
+    out,
+    print_lines,
+    print_rows,
+    say,
+    tell,
+    watching,
+    write_json,
+    write_rows,
+)
 
 app = typer.Typer(
     name="codeintel",
@@ -40,9 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out, err = Console(), Console(stderr=True)
-SHOWN_ROWS = 200
-MOST_COLUMNS = 10_000
 
 
 @app.callback(invoke_without_command=True)
@@ -52,13 +46,6 @@ def _options(
     if version:
         sys.stdout.write(f"codeintel {metadata.version('codeintel')}\n")
         raise typer.Exit
-
-
-class Format(StrEnum):
-    table = "table"
-    json = "json"
-    csv = "csv"
-    arrow = "arrow"
 
 
 # Whether a path can be read is told by who reads it, in one line.
@@ -95,7 +82,7 @@ def _settings(repository: Path, flags: Mapping[str, Any]) -> Settings:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             text = f"warning: settings in {file} are not read: {reason}"
-            err.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(text)
     given = {name: value or None if isinstance(value, list) else value for name, value in flags.items()}
     settings = load_settings(given, os.environ, declared, repository=repository)  # noqa: TID251 - the one reader of it
     if settings.analyses:
@@ -129,7 +116,7 @@ def build(
     Exit codes: 0 done; 1 a task failed or a contract was broken; 2 wrong use; 3 store busy or unreadable;
     130 interrupted.
     """
-    from codeintel.api import BuildInterruptedError, Watch, build  # noqa: PLC0415 - `--help` must not wait for engines
+    from codeintel.api import BuildInterruptedError, build  # noqa: PLC0415 - `--help` must not wait for engines
 
     settings = _settings(
         path,
@@ -150,83 +137,14 @@ def build(
     if not settings.analyses:  # nothing else here multiplies matrices, and a pool of threads for it costs every process
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - read by numpy when it is imported
     try:
-        if err.is_terminal and not as_json:
-            with Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeElapsedColumn(),
-                console=err,
-                transient=True,
-            ) as progress:
-                result = build(path, settings=settings, watch=_watch(progress))
-        else:
-            result = build(path, settings=settings, watch=Watch())
+        with watching(as_json) as watch:
+            result = build(path, settings=settings, watch=watch)
     except BuildInterruptedError as interrupted:
-        _tell(interrupted.result, as_json)
+        tell(interrupted.result, as_json)
         _leave(130)
-    _tell(result, as_json)
+    tell(result, as_json)
     if result.status != "ok":
         raise typer.Exit(1)
-
-
-def _watch(progress: Progress) -> Watch:
-    """A bar of tasks, and one of files while they are extracted."""
-    from codeintel.api import Watch  # noqa: PLC0415 - as above
-
-    tasks = progress.add_task("tasks", total=None, rate="")
-    files = progress.add_task("files", total=None, rate="", visible=False)
-
-    def extracted(_task: str, done: int, total: int) -> None:
-        elapsed = progress.tasks[files].elapsed or 0.0
-        rate = f"{done / elapsed:,.0f} files/s" if done and elapsed else ""
-        progress.update(files, total=total, completed=done, rate=rate, visible=True)
-
-    return Watch(
-        progress=extracted,
-        event=lambda event: progress.advance(tasks) if event.kind in ("ran", "failed", "skipped") else None,
-        planned=lambda plan: progress.update(tasks, total=len(plan.tasks)),
-    )
-
-
-def _tell(result: BuildResult, as_json: bool) -> None:
-    if as_json:
-        _json(asdict(result))
-        return
-    if result.tables:
-        table = Table(box=None, pad_edge=False)
-        table.add_column("table")
-        table.add_column("rows", justify="right")
-        table.add_column("version", justify="right")
-        for name, facts in sorted(result.tables.items()):
-            table.add_row(name, f"{facts['rows']:,}", str(facts["version"]))
-        out.print(table)
-    files, tasks = result.files, result.tasks
-    out.print(
-        f"{result.status}: {files['total']:,} files, {files['extracted']:,} extracted, {files['failed']:,} failed; "
-        f"{tasks['ran']} of {tasks['planned']} tasks ran, {tasks['reused']} reused, {tasks['failed']} failed, "
-        f"{tasks['skipped']} skipped; {result.wall_s:.1f} s, "
-        f"{result.cpu_s:.1f} CPU s, {result.peak_rss_mb:,.0f} MB",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-    for name, message in sorted(result.errors.items()):
-        err.print(f"failed {name}: {message}", markup=False, highlight=False, soft_wrap=True)
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in result.skipped.items():
-        by_reason.setdefault(reason, []).append(name)
-    for reason, names in sorted(by_reason.items()):
-        err.print(f"skipped ({reason}): {', '.join(sorted(names))}", markup=False, highlight=False, soft_wrap=True)
-    if result.status != "ok":
-        err.print("nothing was published; the run before stays current", markup=False, highlight=False)
-    if result.status == "failed" and not result.errors and files["failed"]:
-        asked = f"codeintel sql --run {result.run_id} 'SELECT * FROM extract_errors'"  # noqa: S608 - for people
-        text = f"--strict asks for no failed files; why they failed: {asked}"
-        err.print(text, markup=False, highlight=False, soft_wrap=True)
-    elif result.status == "ok" and files["failed"]:
-        err.print("why files failed: codeintel sql 'SELECT * FROM extract_errors'", markup=False, highlight=False)
 
 
 @app.command()
@@ -267,19 +185,19 @@ def plan(
             )
         except OSError as error:
             raise UsageError(f"{html} cannot be written: {error.strerror or error}") from None
-        err.print(f"wrote {html}", markup=False, highlight=False)
+        say(f"wrote {html}")
     elif diff:
         found = plan_diff.diff_plans(api.plan_of_run(Path(os.path.realpath(settings.store))), compiled)
         if as_json:
-            _json(asdict(found))
+            write_json(asdict(found))
         else:
-            _lines(_diff_lines(found))
+            print_lines(diff_lines(found))
     elif as_json:
-        _json(plan_rendering.plan_document(compiled, actions))
+        write_json(plan_rendering.plan_document(compiled, actions))
     elif mermaid:
         sys.stdout.write(plan_rendering.mermaid(compiled))
     else:
-        _lines(plan_rendering.plan_text(compiled, out.width, actions))
+        print_lines(plan_rendering.plan_text(compiled, out.width, actions))
 
 
 @app.command()
@@ -306,7 +224,7 @@ def sql(
         found = codeintel.api.open(_store(store), run).rows(text, artifacts=artifacts)
     except KeyboardInterrupt:
         _leave(130)
-    _write_rows(found, Format.json if as_json else form)
+    write_rows(found, Format.json if as_json else form)
 
 
 @app.command()
@@ -332,9 +250,9 @@ def runs(store: Store = None, as_json: AsJson = False) -> None:
         for run in listed
     ]
     if as_json:
-        _json(rows)
+        write_json(rows)
         return
-    _rows(
+    print_rows(
         ("run", "", "status", "started", "files", "wall s", "plan"),
         [
             (
@@ -366,9 +284,9 @@ def why(
 
     found = codeintel.api.why(_store(store), name, run)
     if as_json:
-        _json(asdict(found))
+        write_json(asdict(found))
         return
-    _lines(f"{'  ' * depth}{step.name} {step.outcome}: {step.cause}" for depth, step in enumerate(found.chain))
+    print_lines(f"{'  ' * depth}{step.name} {step.outcome}: {step.cause}" for depth, step in enumerate(found.chain))
 
 
 @app.command()
@@ -393,9 +311,9 @@ def lineage(
             raise UsageError(f"no task {name!r} in run {manifest.run_id}; {nearest(name, known)}")
     if as_json:
         about = {"run_id": manifest.run_id, "plan_signature": manifest.plan_signature}
-        _json([about | row._asdict() for row in rows])
+        write_json([about | row._asdict() for row in rows])
         return
-    _rows(
+    print_rows(
         ("task", "outcome", "data", "signature", "cause"),
         [(r.node_name, r.outcome, r.data_version[:12], r.task_signature[:12], r.cause) for r in rows],
     )
@@ -418,10 +336,10 @@ def gc(
     with place.writing(datetime.now(UTC), settings.wait):
         done = collect(place, keep, dry_run=dry_run)
     if as_json:
-        _json(asdict(done))
+        write_json(asdict(done))
         return
     verb = "would remove" if dry_run else "removed"
-    _lines(
+    print_lines(
         [f"{verb} {len(done.runs)} runs and {done.files:,} files, {done.bytes / 1e6:,.1f} MB; {len(done.kept)} kept"]
     )
 
@@ -433,68 +351,6 @@ def _store(given: Path | None) -> Path:
     if meant == here / ".codeintel" and not meant.exists():
         return next((d / ".codeintel" for d in here.parents if (d / ".codeintel" / "store.json").is_file()), meant)
     return meant
-
-
-def _json(value: Any) -> None:  # Any: whatever msgspec can encode
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode() + "\n")
-
-
-def _diff_lines(found: PlanDiff) -> Iterator[str]:
-    yield from (f"+ {name}" for name in found.added)
-    yield from (f"- {name}" for name in found.removed)
-    yield from (f"~ {change.name}: {', '.join(change.parts)}" for change in found.changed)
-    yield from (f"+ {source} → {reader}" for source, reader in found.edges_added)
-    yield from (f"- {source} → {reader}" for source, reader in found.edges_removed)
-    if not found:
-        yield "the plan is that of the current run"
-
-
-def _lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _rows(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """A table as wide as the terminal; in a pipe as wide as its rows, so that what is cut out of it is whole."""
-    table = Table(box=None, pad_edge=False)
-    for name in header:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    (out if out.is_terminal else Console(width=MOST_COLUMNS)).print(table)
-
-
-def _cell(value: Any) -> Any:
-    from rich.text import Text  # noqa: PLC0415 - as above
-
-    return Text("" if value is None else str(value))
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """Column names as they are, a repeated one with the number of its place: `kind`, `kind_2`."""
-    return [f"{n}_{names[: i + 1].count(n)}" if n in names[:i] else n for i, n in enumerate(names)]
-
-
-def _write_rows(found: pa.Table, form: Format) -> None:
-    found = found.rename_columns(_distinct(found.schema.names))
-    match form:
-        case Format.json:
-            _json(found.to_pylist())
-        case Format.csv:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(found.schema.names)
-            for batch in found.to_batches():
-                writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-        case Format.arrow:
-            import pyarrow as pa  # noqa: PLC0415 - as above
-
-            with pa.ipc.new_stream(sys.stdout.buffer, found.schema) as stream:
-                stream.write_table(found)
-        case Format.table:
-            shown = found.slice(0, SHOWN_ROWS)
-            _rows(tuple(found.schema.names), list(zip(*(column.to_pylist() for column in shown.columns), strict=True)))
-            if found.num_rows > SHOWN_ROWS:
-                err.print(f"{SHOWN_ROWS} of {found.num_rows:,} rows; all of them with --format csv, json or arrow")
 
 
 def _leave(code: int) -> NoReturn:
@@ -518,6 +374,6 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `codeintel sql … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except CodeintelError as error:
-        err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        say(f"error: {error}")
         _leave(error.exit_code)
     _leave(0)
