@@ -44,8 +44,8 @@ if TYPE_CHECKING:  # a build with nothing to do must not pay for engines
 class BuildResult:
     """What a build did. `tables` maps each public table to rows, Delta version and path; `errors` task to message.
 
-    Counts are tasks and files, times seconds, `cpu_s` with all workers, `peak_rss_mb` the sum of every process's own
-    peak.
+    `warnings` maps tables to the promises that they break without failing the build. Counts are tasks and files, times
+    seconds, `cpu_s` with all workers, `peak_rss_mb` the sum of every process's own peak.
     """
 
     run_id: str
@@ -61,6 +61,7 @@ class BuildResult:
     store: str
     errors: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
 
 PLANS, MODULES = "plans.json", "modules.json"
@@ -377,6 +378,7 @@ def _result(manifest: Manifest, root: Path) -> BuildResult:
         str(root),
         manifest.errors,
         skipped,
+        manifest.warnings,
     )
 
 

@@ -56,8 +56,7 @@ class ContractError(CodeintelError):
     """A broken contract. `table`, `rule`, `count` of offending rows, and up to five of them as text in `rows`."""
 
     def __init__(self, table: str, rule: str, count: int, rows: tuple[str, ...] = (), hint: str = "") -> None:
-        shown = "".join(f"\n  {row}" for row in rows)
-        super().__init__(f"{table}: {rule}: {count} offending rows{shown}{hint and chr(10) + hint}")
+        super().__init__(f"{table}: {breach(rule, count, rows)}{hint and chr(10) + hint}")
         self.table, self.rule, self.count, self.rows = table, rule, count, rows
 
 
@@ -81,6 +80,12 @@ class RunError(CodeintelError):
     def __init__(self, message: str, *, task: str | None = None) -> None:
         super().__init__(message)
         self.task = task
+
+
+def breach(rule: str, count: int, rows: Iterable[str] = ()) -> str:
+    """That so many rows break a rule of a contract, and some of them, a line each."""
+    shown = "".join(f"\n  {row}" for row in rows)
+    return f"{'1 row breaks' if count == 1 else f'{count:,} rows break'} the contract that {rule}{shown}"
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -90,6 +90,8 @@ def tell(result: BuildResult, as_json: bool) -> None:
     print_lines([did])
     for name, message in sorted(result.errors.items()):
         say(f"failed {name}: {message}")
+    for name, message in sorted(result.warnings.items()):
+        say(f"warning {name}: {message}")
     by_reason: dict[str, list[str]] = {}
     for name, reason in result.skipped.items():
         by_reason.setdefault(reason, []).append(name)
@@ -100,7 +102,9 @@ def tell(result: BuildResult, as_json: bool) -> None:
     if result.status == "failed" and not result.errors and files["failed"]:
         asked = f"codeintel sql --run {result.run_id} 'SELECT * FROM extract_errors'"  # noqa: S608 - for people
         say(f"--strict asks for no failed files; why they failed: {asked}")
-    elif result.status == "ok" and files["failed"]:
+    if result.status == "failed" and not result.errors and result.warnings:
+        say("--strict asks for no broken contracts")
+    if result.status == "ok" and files["failed"]:
         say("why files failed: codeintel sql 'SELECT * FROM extract_errors'")
 
 

@@ -272,7 +272,10 @@ PIPELINE = Pipeline(
     views=VIEWS,
     functions={"gross": ScalarFunction(gross, (pa.int64(),), pa.int64())},
     analyses=ANALYSES,
-    contracts={"dear": Contract(Table(pa.schema({"product": pa.int64(), "price": pa.int64()}), ("product",)), "p", {})},
+    contracts={"dear": Contract(
+        Table(pa.schema({"product": pa.int64(), "price": pa.int64()}), ("product",)), "p", {},
+        entity="price", join_keys=("product",),
+    )},
     published=frozenset({*VIEWS, *ANALYSES} - {"dear", "keyed"}),
 )
 """,

@@ -287,7 +287,7 @@ PLANS: tuple[Mutation, ...] = (
              both(prices(PRICES.set_column(1, "price", pa.array([30, 20, 5]))),
                   edit("flows/pipeline.py", ('Table(PRICES, ("product",))', 'Table(PRICES, ("price",))')))),
     Mutation("contract", PY, frozenset({"dear"}), "contract changed",
-             edit("flows/pipeline.py", ('"p", {})', '"p", {"price": "in euros"})'))),
+             edit("flows/pipeline.py", ('"p", {},', '"p", {"price": "in euros"},'))),
     Mutation("nullability in a contract", PY, frozenset({"dear"}), "(contract|schema) changed",
              edit("flows/pipeline.py", ('pa.schema({"product": pa.int64(), "price": pa.int64()})',
                                         'pa.schema([pa.field("product", pa.int64(), False), ("price", pa.int64())])'))),

@@ -197,15 +197,6 @@ def test_a_failing_view_skips_its_readers_and_leaves_the_last_run_current(
     assert codeintel.open(root / ".codeintel").manifest.run_id == first.run_id
 
 
-def test_a_key_that_is_not_unique_breaks_the_build(make_repository: Make, tmp_path: Path) -> None:
-    root = make_repository({"a.py": "x = 1\ny = 2\n"})
-    (tmp_path / "views").mkdir()
-    (tmp_path / "views" / "v.sql").write_text("-- key: path\nSELECT path, bucket, kind FROM cpg_nodes")
-    result = codeintel.build(root, views=(tmp_path / "views",), jobs=1)
-    assert result.status == "failed"
-    assert "key (path) is not unique" in result.errors["v"]
-
-
 def test_the_example_pipeline_gives_what_its_arithmetic_says(tmp_path: Path) -> None:
     from examples import orders  # noqa: PLC0415
 

@@ -26,9 +26,8 @@ def test_a_clean_build_raises_no_drift_alarm_and_admits_every_task(make_reposito
     root = make_repository({"a.py": "import os\nx = len(os.sep)\n"})
     result = codeintel.build(root, jobs=2)
     assert artifact(root, "SELECT kind, task, expected, actual FROM drift WHERE alarm") == []
-    assert artifact(root, "SELECT count(*) AS n FROM admission WHERE task <> '' AND admitted AND status = 'ran'") == [
-        {"n": result.tasks["planned"]}
-    ]
+    admitted = artifact(root, "SELECT DISTINCT task FROM admission WHERE task <> '' AND admitted AND status = 'ran'")
+    assert len(admitted) == result.tasks["planned"]
     grouped = artifact(root, "SELECT count(*) AS n FROM groupings WHERE planned = actual")
     assert grouped == [{"n": result.tasks["planned"]}]
 

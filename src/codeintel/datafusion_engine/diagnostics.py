@@ -43,14 +43,26 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "peak_mb": _REAL,
     },
     "cache_log": {"node_name": _STR, "actor": _STR, "event": _STR, "message": _STR, "value": _STR},
+    "contract_results": {
+        "table": _STR, "rule": _STR, "severity": _STR, "outcome": _STR, "count": _INT, "rows": _STRS,
+    },
+    # columns: a JSON list of name, type, nullable and meaning by column
+    "semantic_registry": {
+        "table": _STR, "node_name": _STR, "layer": _STR, "semantic_id": _STR, "kind": _STR, "entity": _STR,
+        "grain": _STR, "entity_keys": _STRS, "join_keys": _STRS, "schema_ref": _STR, "version": _STR,
+        "stability": _STR, "severity": _STR, "rules": _STRS, "columns": _STR, "upstream_tables": _STRS,
+        "upstream_columns": _STRS,
+    },
     "source_changes": {"source": _STR, "key": _STR, "change": _STR},
     "hamilton_cache_lineage_v2": {
         "node_name": _STR, "task_signature": _STR, "cache_key": _STR, "code_version": _STR, "data_version": _STR,
         "dependencies_data_versions": _PAIRS, "behavior": _STR, "outcome": _STR, "cause": _STR,
     },
 }  # fmt: skip
-OF_PLAN = ("plan_diagnostics", "plan_tasks", "plan_edges", "plan_lineage", "schedule")
-"""Artifacts that are the same in every run of one plan on the same weights."""
+OF_PLAN_AND_TABLES = (
+    "plan_diagnostics", "plan_tasks", "plan_edges", "plan_lineage", "schedule", "semantic_registry", "contract_results",
+)  # fmt: skip
+"""Artifacts that are the same in every run of one plan, on the same weights, that ends with the same tables."""
 
 
 def plan_artifacts(plan: ExecutionPlan) -> dict[str, list[Row]]:

@@ -104,7 +104,8 @@ def execute(
 ) -> pa.Table:
     """Rows of `sql` over Arrow tables, in a session of its own with one partition, in the engine's order.
 
-    With `schema`, its columns in its order and types; without it, the engine's types made plain. PlanError if the query
+    With `schema`, its columns in its order and types; without it, the engine's types made plain. Whether a null may be
+    is for others to tell. PlanError if the query
     cannot be planned, RunError if it fails while running, the engine's panics included.
     """
     context = new_session(functions=functions)
@@ -117,7 +118,7 @@ def execute(
             raise engine_errors.explained(error, sql, schemas, _what(task), task) from None
         raise
     found = collected(frame, task)
-    wanted = plain_schema(found.schema) if schema is None else schema
+    wanted = plain_schema(found.schema if schema is None else schema)
     try:
         return found.select(wanted.names).cast(wanted)
     except pa.ArrowException as error:

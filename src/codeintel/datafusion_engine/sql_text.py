@@ -42,7 +42,7 @@ _TOKEN = re.compile(
 )
 _KINDS: tuple[TokenKind, ...] = ("word", "symbol", "quoted", "string", "number", "parameter")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_FRONT_MATTER = re.compile(r"--\s*([A-Za-z][\w-]*)\s*:\s*(.*)")
+_FRONT_MATTER = re.compile(r"--\s*([A-Za-z][\w-]*(?:[ \t]+\w+)?)\s*:\s*(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +91,28 @@ def _block_comment_end(sql: str, start: int) -> int:
 
 
 def front_matter(sql: str) -> dict[str, str]:
-    """The `-- name: value` lines before the first statement. Names in lower case; repeated values joined by `, `."""
+    """The `-- name: value` lines before the first statement, by name in lower case; repeated ones joined by `, `.
+
+    A name may have a second word, which keeps its case.
+    """
     found: dict[str, str] = {}
-    for line in map(str.strip, sql.splitlines()):
-        if not line:
-            continue
-        if not line.startswith("--"):
-            break
-        if match := _FRONT_MATTER.fullmatch(line):
-            name, value = match[1].lower(), match[2].strip()
-            found[name] = f"{found[name]}, {value}" if name in found else value
+    for _, name, value in _front_matter_lines(sql):
+        found[name] = f"{found[name]}, {value}" if name in found else value
     return found
+
+
+def line_of_front_matter(sql: str, name: str) -> int | None:
+    """The line of the first `-- name: value`."""
+    return next((number for number, found, _ in _front_matter_lines(sql) if found == name), None)
+
+
+def _front_matter_lines(sql: str) -> Iterator[tuple[int, str, str]]:
+    for number, line in enumerate(map(str.strip, sql.splitlines()), 1):
+        if line and not line.startswith("--"):
+            return
+        if match := _FRONT_MATTER.fullmatch(line):
+            first, *rest = match[1].split()
+            yield number, " ".join([first.lower(), *rest]), match[2].strip()
 
 
 def line_of(sql: str, name: str) -> int | None:

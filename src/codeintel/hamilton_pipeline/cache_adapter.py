@@ -13,6 +13,8 @@ from typing import Any
 
 from hamilton.caching.adapter import HamiltonCacheAdapter
 from hamilton.caching.stores.base import MetadataStore, ResultStore
+from hamilton.data_quality.base import ValidationResult
+from hamilton.node import Node
 
 from codeintel.errors import PlanError
 from codeintel.fingerprint import digest
@@ -119,6 +121,8 @@ class CausalCacheAdapter(HamiltonCacheAdapter):
     def _version_data(self, node_name: str, run_id: str, result: Any, task_id: str | None = None) -> str:  # noqa: ARG002
         if _is_value(result):
             return version_of(result)
+        if isinstance(result, ValidationResult):
+            return digest(result.passes, result.message)
         try:
             return result if node_name == PLAN_SIGNATURE else digest(result)
         except TypeError:
@@ -126,6 +130,20 @@ class CausalCacheAdapter(HamiltonCacheAdapter):
             raise PlanError(
                 f"{node_name!r} has a value of type {kind}, which carries no version", subject=node_name
             ) from None
+
+    def pre_node_execute(
+        self,
+        *,
+        run_id: str,
+        node_: Node,
+        kwargs: dict[str, Any],
+        task_id: str | None = None,
+        **future_kwargs: Any,
+    ) -> None:
+        """As Hamilton's, but the key of a task's node is that of the task: without what its helpers told it."""
+        if (task := self._plan.tasks.get(node_.name)) is not None:
+            kwargs = {name: value for name, value in kwargs.items() if name in task.inputs or name == PLAN_SIGNATURE}
+        super().pre_node_execute(run_id=run_id, node_=node_, kwargs=kwargs, task_id=task_id, **future_kwargs)
 
     def _execute_node(
         self,

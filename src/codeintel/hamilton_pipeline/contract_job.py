@@ -1,10 +1,10 @@
-"""What a contract promises about a whole table: keys across buckets, and references.
+"""What a contract promises about rows: a unique key, allowed values, references.
 
-What a row or a bucket shows (nulls, values, a key used twice) is checked where the rows are written, on rows that are
-there and in key order anyway. Here only the columns that matter are read, one bucket at a time, and of a table that was
-found sound before only the buckets that differ since: what they add must not be elsewhere, what they refer to must be
-there, and what they have lost must not be referred to. Values that refer out of their bucket (*strays*) are kept for
-that; there are few.
+Only the columns that matter are read, one bucket at a time, and of a table that was found sound before only the buckets
+that differ since: what they add must not be elsewhere, what they refer to must be there, and what they have lost must
+not be referred to. Values that refer out of their bucket (*strays*) are kept for that; there are few.
+
+Types and nulls are checked where rows are written: without those there is no table to look at.
 """
 
 from __future__ import annotations
@@ -12,23 +12,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from codeintel.errors import ContractError, DamagedObjectError
-from codeintel.relspec.pipeline import Contract, Reference
+from codeintel.errors import DamagedObjectError
+from codeintel.hamilton_pipeline.partition_jobs import SHOWN, repeats, shown
+from codeintel.relspec.pipeline import Contract, Reference, allowed_rule
 from codeintel.store.handles import UNPARTITIONED, Partition, TableHandle
 from codeintel.store.partitions import is_bucketed, read_buckets, read_partition, write_partition
 from codeintel.store.results import Result, Tables
 
 Buckets = Mapping[int, Partition]
+_FINDINGS = pa.schema({"rule": pa.string(), "count": pa.int64(), "rows": pa.list_(pa.string()), "hint": pa.string()})
+
+
+FINDINGS = "findings"
+
+
+class Finding(NamedTuple):
+    """A rule that does not hold: how many rows break it, up to five of them as text, and what helps."""
+
+    rule: str
+    count: int
+    rows: tuple[str, ...]
+    hint: str = ""
+
+
+def findings_of(objects: Path, result: Result) -> tuple[Finding, ...]:
+    """What a check found. Raises DamagedObjectError."""
+    parts = result.tables.get(FINDINGS, {})
+    rows = [row for part in parts.values() for row in read_partition(objects, part).to_pylist()]
+    return tuple(Finding(row["rule"], row["count"], tuple(row["rows"]), row["hint"]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
 class ContractJob:
-    """Check one public table. Raises ContractError for the first rule that is broken.
+    """Check one public table.
 
     `verified` is the result of an earlier check, if there is one: the partitions that were sound together, and their
     strays. `unique` names the references whose target column takes no value in two buckets, by its own contract.
@@ -52,24 +74,90 @@ class ContractJob:
 
 
 class _Check:
-    """One check against what was verified before; against nothing, it is of the whole table."""
+    """One check against what was verified before; against nothing, or what was not sound, it is of the whole table."""
 
     def __init__(self, job: ContractJob, verified: Result | None) -> None:
-        self.job, self.verified = job, verified.tables if verified else {}
+        self.job, self.verified = job, verified.tables if verified and FINDINGS not in verified.tables else {}
         key = job.contract.table.key
         spread = key and is_bucketed(job.contract.table.schema) and "path" not in key
         self.leading = key[0] if spread else None
         self.read: dict[tuple[str, str, str], np.ndarray] = {}  # by table, partition and column
+        self.findings: list[Finding] = []
 
     def tables(self) -> Tables:
-        """What is verified now: partitions by table, and strays by reference."""
+        """What is verified now: partitions by table, strays by reference, and findings if there are any."""
         found: dict[str, Buckets] = {name: dict(handle.partitions) for name, handle in self.job.handles.items()}
+        self.check_rows()
         strays = {reference: self.strays(reference) for reference in self.job.contract.references}
         self.check_key(strays)
         for number, (reference, away) in enumerate(strays.items()):
             self.check_found(reference, away)
             found[f"strays {number}"] = {UNPARTITIONED: write_partition(self.job.objects, away.table(), "arrow")}
+        if self.findings:
+            rows = pa.Table.from_pylist([finding._asdict() for finding in self.findings], _FINDINGS)
+            found[FINDINGS] = {UNPARTITIONED: write_partition(self.job.objects, rows, "arrow")}
         return found
+
+    def check_rows(self) -> None:
+        """Inside a bucket the key is unique, and columns have allowed values only."""
+        contract = self.job.contract
+        key = [name for name in contract.table.key if name != "bucket"]
+        places: dict[str, list[tuple[int, np.ndarray]]] = {}
+        about = {contract.unique_rule: key}
+        for bucket in sorted(self.changed(self.job.name) & self.parts.keys()):
+            rows = read_partition(self.job.objects, self.parts[bucket], [*dict.fromkeys([*key, *contract.allowed])])
+            if key and len(twice := repeats(rows, key)):
+                places.setdefault(contract.unique_rule, []).append((bucket, twice))
+            for column, allowed in sorted(contract.allowed.items()):
+                if strange := set(pc.unique(rows.column(column)).to_pylist()) - allowed - {None}:
+                    rule = allowed_rule(column)
+                    about[rule] = [column, *key]
+                    is_strange = pc.is_in(rows.column(column), pa.array(strange)).to_numpy(zero_copy_only=False)
+                    places.setdefault(rule, []).append((bucket, np.flatnonzero(is_strange)))
+        for rule, found in places.items():
+            self.tell(rule, found, about[rule])
+
+    def tell(self, rule: str, places: Iterable[tuple[int, np.ndarray]], columns: list[str], hint: str = "") -> None:
+        """Record a finding by the places of its rows in their buckets."""
+        count, shown_rows = 0, list[str]()
+        for bucket, at in places:
+            count += len(at)
+            rows = read_partition(self.job.objects, self.parts[bucket])
+            for row in rows.take(at[: SHOWN - len(shown_rows)]).to_pylist():
+                line = row["line"] if "line" in row else self.line(row, bucket)
+                shown_rows += shown(pa.Table.from_pylist([{**row, "line": line}]), columns)
+        self.findings.append(Finding(rule, count, tuple(shown_rows), hint))
+
+    def tell_of(self, rule: str, column: str, values: np.ndarray, hint: str = "") -> None:
+        """Record a finding by the values of a column, of all rows that have one of them."""
+        wanted = pa.array(values)
+        places = []
+        for bucket, part in sorted(self.parts.items()):
+            rows = read_partition(self.job.objects, part, [column])
+            at = np.flatnonzero(pc.is_in(rows.column(column), wanted).to_numpy(zero_copy_only=False))
+            if len(at):
+                places.append((bucket, at))
+        key = [name for name in self.job.contract.table.key if name != "bucket"]
+        self.tell(rule, places, [column, *key], hint)
+
+    def line(self, row: Mapping[str, Any], bucket: int) -> int | None:
+        """The line of what a row refers to, for rows that have none of their own."""
+        for reference in self.job.contract.references:
+            (column,), (target_column,) = reference.columns, reference.target_columns
+            if "line" not in self.job.schemas[reference.target].names or row[column] is None:
+                continue
+            parts = self.job.handles[reference.target].partitions
+            for part in sorted(parts, key=lambda b: b != bucket):
+                rows = read_partition(self.job.objects, parts[part], [target_column, "line"])
+                at = pc.index(rows.column(target_column), row[column]).as_py()
+                if at >= 0:
+                    return rows.column("line")[at].as_py()
+        return None
+
+    @property
+    def parts(self) -> Buckets:
+        """The table's partitions."""
+        return self.job.handles[self.job.name].partitions
 
     def strays(self, reference: Reference) -> _Strays:
         before = self.verified.get(f"strays {self.job.contract.references.index(reference)}")
@@ -111,8 +199,7 @@ class _Check:
         twice = np.unique(seen[1:][seen[1:] == seen[:-1]])
         if len(twice):
             hint = "if these are ids, two names share a hash: the setting namespace moves all of them"
-            rule = f"{leading} stands in several buckets"
-            raise ContractError(own, rule, len(twice), tuple(str(v) for v in twice[:5]), hint=hint)
+            self.tell_of(self.job.contract.unique_rule, leading, twice, hint)
 
     def check_found(self, reference: Reference, strays: _Strays) -> None:
         """What refers out of its bucket is found in some other. What was so before still is, unless it was lost."""
@@ -134,8 +221,7 @@ class _Check:
                 return
             away = _beyond(away, self.values(target, part, column))
         if len(away):
-            rule = f"{reference.columns[0]} is no {column} of {target}"
-            raise ContractError(self.job.name, rule, len(away), tuple(str(v) for v in away[:5]))
+            self.tell_of(reference.rule, reference.columns[0], away)
 
     def changed(self, table: str) -> set[int]:
         """Buckets that are not as they were verified, lost ones included."""

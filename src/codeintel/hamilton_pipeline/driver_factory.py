@@ -18,19 +18,24 @@ from codeintel.hamilton_pipeline.scheduling_hooks import (
     PlanTaskGroupingHook,
     PlanTaskSubmissionHook,
 )
+from codeintel.hamilton_pipeline.semantic_registry import Entry, compile_registry
 from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan
 
 
 @dataclass(frozen=True, slots=True)
 class PlanDriver:
-    """A driver with a node for each task in `wanted` and for what those read, and the hooks that watch it run."""
+    """A driver with a node for each task in `wanted`, for each output, and for what those read.
+
+    The hooks watch it run; `registry` is what its own graph says about the public tables.
+    """
 
     plan: ExecutionPlan
     wanted: tuple[str, ...]
     hamilton: driver.Driver
     submissions: PlanTaskSubmissionHook
     groupings: PlanTaskGroupingHook
+    registry: tuple[Entry, ...]
 
     def execute(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:  # Any: handles, by task
         """What every wanted task returned; tasks that failed or were skipped are missing. See `outcome`.
@@ -64,10 +69,11 @@ def build_driver(
 
     `local` runs it in the plan's order; `hamilton` on Hamilton's own dynamic executor, first in first out and stopping
     at the first error, for comparison. `memory` estimates megabytes by task, of which tasks that run at a time may take
-    `memory_limit`.
+    `memory_limit`. Raises PlanError for a public output without a contract or a required tag.
     """
     names = tuple(plan.tasks if wanted is None else wanted)
-    nodes = {*names, *(table for name in names for table in plan.tasks[name].inputs)}
+    made = {*names, *(name for name, task in plan.tasks.items() if task.kind == "output")}
+    nodes = {*made, *(table for name in made for table in plan.tasks[name].inputs)}
     submissions, groupings = PlanTaskSubmissionHook(plan), PlanTaskGroupingHook(plan)
     builder = (
         driver.Builder()
@@ -79,11 +85,12 @@ def build_driver(
         # Only nodes in a Parallelizable block would go to the remote executor, so both are the same kind.
         builder = builder.enable_dynamic_execution(allow_experimental_mode=True)
         builder = builder.with_local_executor(MultiThreadingExecutor(bench.jobs))
-        return PlanDriver(plan, names, builder.build(), submissions, groupings)
     built = builder.build()
-    built.graph_executor = PlanGraphExecutor(
-        built.adapter, plan, jobs=bench.jobs, on_unknown=on_unknown, memory_limit=memory_limit, memory=memory,
-        absent={name: "reused" for name in plan.tasks if name not in names},
-        observe=observe, on_interrupt=on_interrupt,
-    )  # fmt: skip
-    return PlanDriver(plan, names, built, submissions, groupings)
+    registry = compile_registry(built.graph.nodes.values(), plan, bench.planned.contracts)
+    if executor == "local":
+        built.graph_executor = PlanGraphExecutor(
+            built.adapter, plan, jobs=bench.jobs, on_unknown=on_unknown, memory_limit=memory_limit, memory=memory,
+            absent={name: "reused" for name in plan.tasks if name not in names},
+            observe=observe, on_interrupt=on_interrupt,
+        )  # fmt: skip
+    return PlanDriver(plan, names, built, submissions, groupings, registry)

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from codeintel.errors import ContractError, DamagedObjectError, RunError
 from codeintel.hamilton_pipeline.process_usage import forget_peak, peak_resident_bytes
-from codeintel.relspec.pipeline import Contract, ScalarFunction, Table
+from codeintel.relspec.pipeline import Contract, ScalarFunction, Table, null_rule
 from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
 from codeintel.store.partitions import (
     conformed,
@@ -231,52 +231,64 @@ def store_rows(
 ) -> dict[int, Partition]:
     """Write `rows` in canonical order, one object a bucket.
 
-    Raises ContractError if a declared key is not unique inside a bucket, or if a value breaks the contract.
+    Raises ContractError if a declared key is not unique inside a bucket or a value is null that must not be. Whether
+    the key of a table with a contract is unique is for its validator to tell: here ties get an order of their own.
     """
     missing = [n for n in output.schema.names if n not in rows.schema.names]
     if missing:
         raise RunError(f"{name} lacks the declared columns {', '.join(missing)}", task=name)
     bucketed = is_bucketed(output.schema)
     table = conformed(rows.select(output.schema.names), output.schema)
+    leading = ["bucket"] if bucketed else []
     key = [k for k in output.key or output.schema.names if k != "bucket"]
-    ordered = in_key_order(table, ["bucket", *key] if bucketed else key)
-    if output.key:
-        _check_unique(name, ordered, key)
+    ordered = in_key_order(table, [*leading, *key])
+    if output.key and len(twice := repeats(ordered, key)):
+        if contract is None:
+            rule = f"{', '.join(output.key)} is unique"
+            raise ContractError(name, rule, len(twice), shown(ordered.take(twice[:SHOWN]), key))
+        ordered = in_key_order(table, [*leading, *key, *(n for n in output.schema.names if n not in (*leading, *key))])
     if contract is not None:
-        _check_values(name, ordered, contract)
+        _check_nulls(name, ordered, contract, key)
     parts = split_by_bucket(ordered) if bucketed else [(UNPARTITIONED, ordered)]
     return {bucket: write_partition(objects, part, form) for bucket, part in parts}
 
 
-def _check_unique(name: str, ordered: pa.Table, key: Sequence[str]) -> None:
-    """Neighbours of rows in key order differ in the key."""
+SHOWN = 5
+"""Rows that an error or a record names."""
+
+
+def repeats(ordered: pa.Table, key: Sequence[str]) -> np.ndarray:
+    """Places of rows, in key order, that have the key of the row before."""
     if ordered.num_rows < 2:
-        return
-    same = None
+        return np.empty(0, np.int64)
+    same = np.ones(ordered.num_rows - 1, bool)
     for column in (ordered.column(k).combine_chunks() for k in key):
         equal = pc.equal(column.slice(1), column.slice(0, len(column) - 1))
-        same = equal if same is None else pc.and_(same, equal)
-        if not pc.any(same).as_py():
-            return
-    twice = ordered.slice(1).filter(same)
-    raise ContractError(name, f"key ({', '.join(key)}) is not unique", twice.num_rows, _shown(twice))
+        same &= pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
+        if not same.any():
+            break
+    return np.flatnonzero(same) + 1
 
 
-def _check_values(name: str, rows: pa.Table, contract: Contract) -> None:
+def _check_nulls(name: str, rows: pa.Table, contract: Contract, key: Sequence[str]) -> None:
     for column in (f.name for f in contract.table.schema if not f.nullable):
         if nulls := rows.column(column).null_count:
-            offending = rows.filter(pc.is_null(rows.column(column)))
-            raise ContractError(name, f"{column} is null", nulls, _shown(offending))
-    for column, allowed in sorted(contract.allowed.items()):
-        strange = sorted(set(pc.unique(rows.column(column)).to_pylist()) - allowed - {None})
-        if strange:
-            offending = rows.filter(pc.is_in(rows.column(column), pa.array(strange)))
-            rule = f"{column} has values its contract does not allow: {', '.join(map(repr, strange[:5]))}"
-            raise ContractError(name, rule, offending.num_rows, _shown(offending))
+            offending = rows.filter(pc.is_null(rows.column(column))).slice(0, SHOWN)
+            raise ContractError(name, null_rule(column), nulls, shown(offending, [column, *key]))
 
 
-def _shown(rows: pa.Table) -> tuple[str, ...]:
-    return tuple(str(row) for row in rows.slice(0, 5).to_pylist())
+def shown(rows: pa.Table, columns: Sequence[str]) -> tuple[str, ...]:
+    """Rows as text: their file and line, if they say, and the values of some columns."""
+    values = [c for c in dict.fromkeys(columns) if c not in ("path", "line")]
+    return tuple(
+        f"{place(row)}{', '.join(f'{column} {row[column]!r}' for column in values)}" for row in rows.to_pylist()
+    )
+
+
+def place(row: Mapping[str, Any]) -> str:  # Any: whatever the columns hold
+    """`path:line: `, as far as the row has them."""
+    path, line = row.get("path"), row.get("line")
+    return "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
 
 
 def perform(job: Job) -> Done:

@@ -19,6 +19,8 @@ from codeintel.errors import PlanError, nearest
 from codeintel.fingerprint import digest
 from codeintel.hamilton_pipeline.contract_job import ContractJob
 from codeintel.hamilton_pipeline.partition_jobs import perform
+from codeintel.hamilton_pipeline.semantic_registry import semantic_id
+from codeintel.hamilton_pipeline.view_contracts import declared_contract, declared_table
 from codeintel.relspec.pipeline import Contract, Pipeline, Table
 from codeintel.relspec.task import Mode, Task
 from codeintel.store.delta import stored_type
@@ -85,12 +87,15 @@ def plan_pipeline(
             raise PlanError(
                 f"{name!r} is to be published, but nothing derives it; {nearest(name, tables)}", subject=name
             )
-        grain = front_matter(pipeline.views.get(name, "")).get("grain", "")
-        contracts[name] = Contract(tables[name], grain, meanings={}, stability="experimental")
+        contracts[name] = declared_contract(name, pipeline.views.get(name, ""), tables[name], pipeline.contracts)
+    for name, sql in pipeline.views.items():
+        if (meant := front_matter(sql).get("semantic_id")) is not None:
+            _check_semantic_id(name, meant, contracts.get(name))
     for name, contract in contracts.items():
         if name not in tables:
             raise PlanError(f"a contract names {name!r}, which nothing derives; {nearest(name, tables)}", subject=name)
         _check_types(name, contract.table.schema)
+        _check_names_in(name, contract, tables)
     if known is not None:
         tasks = [*known.values()]
     else:
@@ -131,15 +136,7 @@ def _schema_of(name: str, analyse: Callable[..., pa.Table]) -> pa.Schema:
 def _view_table(name: str, sql: str, found: pa.Schema, contract: Contract | None) -> Table:
     """The table a view derives: its contract's, if that agrees with what its plan gives, else the inferred one."""
     if contract is None:
-        key = tuple(part.strip() for part in front_matter(sql).get("key", "").split(",") if part.strip())
-        for column in key:
-            if column not in found.names:
-                raise PlanError(
-                    f"view {name!r} declares the key column {column!r}, which it does not output; "
-                    f"{nearest(column, found.names)}",
-                    subject=name,
-                )
-        return Table(_stored(name, found), key)
+        return declared_table(name, sql, _stored(name, found))
     declared = contract.table.schema
     for column in declared.names:
         if column not in found.names:
@@ -166,6 +163,32 @@ def _family(kind: pa.DataType) -> str:
         if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
         else str(kind)
     )
+
+
+def _check_semantic_id(view: str, meant: str, contract: Contract | None) -> None:
+    """Raise PlanError for a view that says it is public and has no contract, or one of another name."""
+    if contract is None:
+        raise PlanError(f"view {view!r} is the public {meant} by its own words, and has no contract", subject=view)
+    if (found := semantic_id(view, contract)) != meant:
+        raise PlanError(f"view {view!r} is the public {meant} by its own words, by its contract {found}", subject=view)
+
+
+def _check_names_in(table: str, contract: Contract, tables: Mapping[str, Table]) -> None:
+    """Raise PlanError for a reference to what is not there, or a column that is not."""
+    names = contract.table.schema.names
+    keys = (*contract.table.key, *contract.entity_keys, *contract.join_keys)
+    for column in (*keys, *contract.meanings, *contract.allowed):
+        if column not in names:
+            wrong = f"names the column {column!r}, which it has not; {nearest(column, names)}"
+            raise PlanError(f"the contract of {table!r} {wrong}", subject=table)
+    for reference in contract.references:
+        if (target := tables.get(reference.target)) is None:
+            wrong = f"refers to {reference.target!r}, which nothing derives; {nearest(reference.target, tables)}"
+            raise PlanError(f"the contract of {table!r} {wrong}", subject=table)
+        for (column,), known in ((reference.columns, contract.table), (reference.target_columns, target)):
+            if column not in known.schema.names:
+                wrong = f"refers to {reference.target} by the column {column!r}; {nearest(column, known.schema.names)}"
+                raise PlanError(f"the contract of {table!r} {wrong}", subject=table)
 
 
 def _check_types(table: str, schema: pa.Schema) -> None:
@@ -286,12 +309,12 @@ def _analysis_task(
 
 
 def _run_parts(name: str, tables: Mapping[str, Table], contracts: Mapping[str, Contract]) -> dict[str, str]:
-    """Parts of what writes a task's rows: the code that runs jobs, the key, and the contract checked on the way."""
+    """Parts of what writes a task's rows: the code that runs jobs, the key, and what a contract says of each value."""
     parts = {"runner": _runner(perform)}
     if name in tables:
         parts["key"] = _key_digest(tables[name].key)
     if name in contracts:
-        parts["contract"] = _contract_digest(contracts[name])
+        parts["contract"] = schema_digest(contracts[name].table.schema)
     return parts
 
 
@@ -315,6 +338,7 @@ def _contract_digest(contract: Contract) -> str:
         [(r.columns, r.target, r.target_columns) for r in contract.references],
         contract.severity,
         contract.version,
+        (contract.entity, contract.entity_keys, contract.join_keys, contract.stability),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codeintel.datafusion_engine.diagnostics import run_artifacts
+from codeintel.datafusion_engine.diagnostics import OF_PLAN_AND_TABLES, run_artifacts
 from codeintel.errors import AdmissionError, CodeintelError, DamagedObjectError, StoreError, UsageError
 from codeintel.hamilton_pipeline import cache_lineage
 from codeintel.hamilton_pipeline.cache_policy import POLICIES
@@ -19,7 +19,8 @@ from codeintel.hamilton_pipeline.prediction import Prediction, predict, reading_
 from codeintel.hamilton_pipeline.process_usage import peak_resident_bytes
 from codeintel.hamilton_pipeline.readings import Reading
 from codeintel.hamilton_pipeline.run_frame import RunFrame, Watch, table_values
-from codeintel.obs.diagnostics import Row
+from codeintel.hamilton_pipeline.semantic_registry import REGISTRY, Entry
+from codeintel.obs.diagnostics import Row, artifact_names
 from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeOutcome
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.settings import Settings
@@ -31,6 +32,7 @@ from codeintel.store.runs import (
     PublishedTable,
     Status,
     TaskRun,
+    artifacts_of,
     task_memory,
 )
 
@@ -48,7 +50,11 @@ def unchanged_run(
 ) -> Manifest | None:
     """The record of a run in which nothing has to run or to be published; None if anything has."""
     store, before = frame.store, frame.before
-    if before is None or settings.cache_policy == "off" or (settings.strict and before.files["failed"]):
+    if before is None or settings.cache_policy == "off":
+        return None
+    if settings.strict and (before.files["failed"] or before.warnings):
+        return None
+    if not set(OF_PLAN_AND_TABLES) <= set(artifact_names(artifacts_of(store, before.run_id))):
         return None
     with closing(Results(store.cache, store.objects)) as results:
         found = predict(plan, readings, results)
@@ -83,7 +89,8 @@ def unchanged_run(
         handles=handles,
         schemas=before.schemas,
         artifacts=artifacts,
-        same_plan=True,
+        warnings=before.warnings,
+        unchanged=True,
     )
 
 
@@ -125,6 +132,7 @@ class _Executed:
     outcome: ExecutionOutcome
     reused: frozenset[str]  # found by Hamilton's adapter
     looked_up: list[Row]  # what that adapter logged
+    registry: tuple[Entry, ...]
 
 
 def run_plan(
@@ -143,6 +151,7 @@ def run_plan(
     A failed or interrupted run leaves a manifest too, and the run before stays current. Raises UsageError for what only
     a source could tell to be wrong use, AdmissionError for what the plan does not list.
     """
+    from codeintel.hamilton_pipeline import contract_results  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.workers import process_workers  # noqa: PLC0415 - see the top
 
@@ -167,6 +176,7 @@ def run_plan(
                 POLICIES[settings.cache_policy],
                 before,
                 watch.progress,
+                findings=contract_results.recall_findings(store, plan, predicted, results),
             )
             done = _executed(plan, bench, predicted, settings, watch)
             handles = table_values(done.values, plan)
@@ -185,7 +195,9 @@ def run_plan(
     outcome = done.outcome
     _raise_what_no_task_can_help(outcome)
     status: Status = "interrupted" if outcome.interrupted else "failed" if outcome.failed else "ok"
-    if settings.strict and status == "ok" and files["failed"]:
+    checks = contract_results.contract_rows(plan, planned.contracts, bench.findings, outcome.failed.values())
+    warnings = contract_results.warnings_of(checks)
+    if settings.strict and status == "ok" and (files["failed"] or warnings):
         status = "failed"
     versions = {name: version_of(value) for name, value in done.values.items()}
     tasks = _task_runs(plan, bench, done)
@@ -194,6 +206,7 @@ def run_plan(
     artifacts = {**run_artifacts(plan, outcome, predicted.actions, tasks), "cache_log": done.looked_up}
     artifacts[cache_lineage.LINEAGE] = _lineage(plan, versions, tasks, settings, causes, predicted.keys)
     artifacts[cache_lineage.SOURCE_CHANGES] = [(name, *row) for name, rows in changes.items() for row in rows]
+    artifacts |= {contract_results.CONTRACT_RESULTS: checks, REGISTRY: done.registry}
     return frame.end(
         plan,
         pipeline=pipeline.name,
@@ -206,17 +219,14 @@ def run_plan(
         handles=handles,
         schemas={n: planned.tables[n].schema.serialize().to_pybytes().hex() for n in sorted(handles)},
         artifacts=artifacts,
-        errors={n: _one_line(e) for n, e in outcome.failed.items()},
+        errors={outcome.nodes[n].task or n: _one_line(e) for n, e in outcome.failed.items()},
+        warnings=warnings,
         workers_peak=sum(workers.peaks.values()),
     )
 
 
 def _executed(plan: ExecutionPlan, bench: Bench, predicted: Prediction, settings: Settings, watch: Watch) -> _Executed:
     """Values of the tasks that have one, and what became of each. Ctrl-C ends the workers; the outcome says so."""
-    wanted = predicted.to_run(plan)
-    if not wanted:
-        nodes = {name: NodeOutcome(name, name, "skipped", "reused") for name in plan.tasks}
-        return _Executed(predicted.values, ExecutionOutcome(nodes), frozenset(), [])
     from codeintel.hamilton_pipeline.cache_adapter import CausalCacheAdapter  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.driver_factory import build_driver  # noqa: PLC0415 - see the top
 
@@ -228,7 +238,7 @@ def _executed(plan: ExecutionPlan, bench: Bench, predicted: Prediction, settings
     driver = build_driver(
         plan,
         bench,
-        wanted=wanted,
+        wanted=predicted.to_run(plan),
         executor="hamilton" if settings.executor == "hamilton" else "local",
         on_unknown=settings.on_unknown_task,
         memory_limit=limit,
@@ -237,6 +247,9 @@ def _executed(plan: ExecutionPlan, bench: Bench, predicted: Prediction, settings
         observe=watch.event,
         on_interrupt=lambda _outcome: bench.workers.close(at_once=True),
     )
+    if not driver.wanted:
+        nodes = {name: NodeOutcome(name, name, "skipped", "reused") for name in plan.tasks}
+        return _Executed(predicted.values, ExecutionOutcome(nodes), frozenset(), [], driver.registry)
     returned: Mapping[str, Any] = {}
     try:
         returned = driver.execute(predicted.values)
@@ -254,7 +267,7 @@ def _executed(plan: ExecutionPlan, bench: Bench, predicted: Prediction, settings
         name: value for name in plan.tasks if (value := returned.get(name, predicted.values.get(name))) is not None
     }
     reused = frozenset(returned) - cache.executed - predicted.values.keys()
-    return _Executed(values, driver.outcome, reused, cache.log_rows())
+    return _Executed(values, driver.outcome, reused, cache.log_rows(), driver.registry)
 
 
 def _publish(

@@ -38,6 +38,11 @@ class Prediction:
         """Tasks that have to enter a driver, in the plan's order."""
         return [name for name in plan.tasks if name not in self.values]
 
+    def forget(self, name: str) -> None:
+        """Let a task run, although its value is known."""
+        self.actions[name] = "run"
+        del self.values[name], self.versions[name]
+
 
 def task_key(task: Task, plan_signature: str, versions: Mapping[str, str]) -> str:
     """Cache key of a task that reads these data versions. Outputs depend on the plan's signature too."""

@@ -9,9 +9,9 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from codeintel.datafusion_engine.diagnostics import OF_PLAN, plan_artifacts
+from codeintel.datafusion_engine.diagnostics import OF_PLAN_AND_TABLES, plan_artifacts
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds, peak_resident_bytes
-from codeintel.obs.diagnostics import Row, artifact_names, link, link_artifacts, write_artifacts
+from codeintel.obs.diagnostics import Row, link, link_artifacts, write_artifacts
 from codeintel.relspec.execution_outcome import NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan, plan_to_json
 from codeintel.store.directory import Store, write_atomically
@@ -72,18 +72,18 @@ class RunFrame:
         artifacts: Mapping[str, Sequence[Row]],
         errors: Mapping[str, str] | None = None,
         workers_peak: int = 0,
-        same_plan: bool = False,
+        warnings: Mapping[str, str] | None = None,
+        unchanged: bool = False,
     ) -> Manifest:
         """Write the run's artifacts, plan and manifest; a complete run is then the current one.
 
-        With `same_plan` the plan and the artifacts of it are those of the run before: nothing was run that could be
-        scheduled otherwise.
+        With `unchanged`, plan and tables are those of the run before, and so are the artifacts about them.
         """
         folder = artifacts_of(self.store, self.run_id)
-        before = self.before.run_id if same_plan and self.before else None
-        if before and set(OF_PLAN) <= set(artifact_names(artifacts_of(self.store, before))):
+        if unchanged and self.before:
+            before = self.before.run_id
             write_artifacts(folder, artifacts)
-            link_artifacts(artifacts_of(self.store, before), folder, OF_PLAN)
+            link_artifacts(artifacts_of(self.store, before), folder, OF_PLAN_AND_TABLES)
             link(plan_file(self.store, before), plan_file(self.store, self.run_id))
         else:
             write_artifacts(folder, {**artifacts, **plan_artifacts(plan)})
@@ -105,6 +105,7 @@ class RunFrame:
             cpu_s=cpu_seconds() - self.cpu_before,
             peak_rss_mb=(peak_resident_bytes() + workers_peak) / 1e6,
             errors=dict(errors or {}),
+            warnings=dict(warnings or {}),
             identity=identity,
         )
         write_run(self.store, manifest)

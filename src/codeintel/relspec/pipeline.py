@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # planning a no-op must not pay for importing Arrow
     import pyarrow as pa
 
 Severity = Literal["fail", "warn"]
+Stability = Literal["stable", "experimental"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,22 @@ class Reference:
     target: str
     target_columns: tuple[str, ...]
 
+    @property
+    def rule(self) -> str:
+        """The promise in words, which names it in messages and records."""
+        return f"{self.columns[0]} is in {self.target}.{self.target_columns[0]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a public table promises.
+    """What a public table promises, and what the catalog says of it.
 
-    `meanings` gives each column's meaning with its unit; `allowed` the values a column may take; `tags` the semantic
-    tags of the catalog (entity, grain, entity_keys, join_keys, version, stability, …).
+    `grain`: what a row stands for; `entity`: what kind of thing that is; `entity_keys`: columns that tell such things
+    apart, the table's key unless it has none; `join_keys`: columns that lead to other tables. `meanings` gives each
+    column's meaning with its unit, `allowed` the values that a column may take besides null, `references` what must
+    exist elsewhere. With the severity `warn` a broken rule is told and the table is published all the same, unless the
+    build is strict. What the schema itself says (types, no nulls where there are to be none) no severity can waive: a
+    table without it cannot be written.
     """
 
     table: Table
@@ -89,7 +99,33 @@ class Contract:
     entity: str = ""
     join_keys: tuple[str, ...] = ()
     version: str = "v1"
-    stability: Literal["stable", "experimental"] = "stable"
+    stability: Stability = "stable"
+    entity_keys: tuple[str, ...] = ()
+
+    @property
+    def unique_rule(self) -> str:
+        """The promise of the key in words; see `Reference.rule`."""
+        return f"{', '.join(self.table.key)} is unique"
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """All that is promised of rows, in words."""
+        return (
+            *((self.unique_rule,) if self.table.key else ()),
+            *(null_rule(field.name) for field in self.table.schema if not field.nullable),
+            *(allowed_rule(column) for column in sorted(self.allowed)),
+            *(reference.rule for reference in self.references),
+        )
+
+
+def null_rule(column: str) -> str:
+    """See `Reference.rule`."""
+    return f"{column} is never null"
+
+
+def allowed_rule(column: str) -> str:
+    """See `Reference.rule`."""
+    return f"{column} has one of its allowed values"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,3 +58,8 @@ class Task:
 def function_part(function: str) -> str:
     """Name of the part that is the digest of a function, by whose name a view calls it."""
     return f"function {function}"
+
+
+def published_table(output: Task) -> str:
+    """The table that an output publishes; whatever else it reads, its contract refers to."""
+    return next(table for table, mode in output.inputs.items() if mode == "same_bucket")

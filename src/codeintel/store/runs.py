@@ -70,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True):
     cpu_s: float
     peak_rss_mb: float
     errors: dict[str, str] = {}
+    warnings: dict[str, str] = {}  # broken rules that only warn, by table
     identity: str = ""  # of all that the plan was made from; empty if that cannot be told without making it
 
 

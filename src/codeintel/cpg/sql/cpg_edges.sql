@@ -1,3 +1,4 @@
+-- semantic_id: semantic.cpg_edges_v1
 -- grain: one row per edge
 SELECT a.parent_id AS src, a.node_id AS dst, 'AST' AS kind, a.field AS label, a.ordinal, 'ast_nodes' AS origin,
     CAST(1 AS FLOAT) AS confidence, a.path, a.bucket

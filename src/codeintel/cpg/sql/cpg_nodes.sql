@@ -1,3 +1,4 @@
+-- semantic_id: semantic.cpg_nodes_v1
 -- grain: one row per node
 SELECT
     a.node_id, a.kind, k.label, a.path, nullif(a.owner_id, a.node_id) AS owner_id, coalesce(a.name, k.operator) AS name, a.qualname,

@@ -1,3 +1,4 @@
+-- semantic_id: semantic.cpg_props_v1
 -- grain: one row per node and property
 SELECT p.node_id AS entity_id, 'node' AS entity, p.key, p.value, p.value_type, p.path, p.bucket
 FROM ast_props AS p

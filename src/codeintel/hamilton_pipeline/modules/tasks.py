@@ -18,6 +18,7 @@ from hamilton.function_modifiers.base import NodeCreator
 
 from codeintel.errors import RunError
 from codeintel.hamilton_pipeline.cache_policy import CachePolicy
+from codeintel.hamilton_pipeline.contract_job import Finding
 from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, ExtractJob, Input, Job, QueryJob
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, filled
 from codeintel.hamilton_pipeline.prediction import PLAN_SIGNATURE
@@ -57,6 +58,7 @@ class Bench:
     progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
     shares: dict[str, tuple[int, int]] = field(default_factory=dict)  # (stale, all) buckets by task, as they get known
     extracted: dict[str, int] = field(default_factory=dict)  # source rows read anew, by extractor
+    findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # broken rules, by output
 
     def known(
         self, task: Task, inputs: Mapping[str, TableHandle], buckets: Iterable[int] | None
