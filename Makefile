@@ -24,6 +24,7 @@ lint: $(VENV)/.lint
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry .
+	$(BIN)/python -c 'import sys; from codeintel.cpg.contracts import contract_faults; sys.exit("\n".join(contract_faults()) or None)'
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/cold.py $(ARGS)

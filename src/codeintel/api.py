@@ -19,9 +19,9 @@ from codeintel.cpg.views import sql_files, sql_text
 from codeintel.errors import PlanError, StoreError, UsageError, nearest
 from codeintel.extract.repo_scan import check_repository
 from codeintel.fingerprint import digest, digest_bytes
-from codeintel.hamilton_pipeline import cache_lineage
+from codeintel.hamilton_pipeline import cache_lineage, semantic_registry
 from codeintel.hamilton_pipeline.cache_lineage import Why, causes_of
-from codeintel.hamilton_pipeline.pipeline_run import READ, REUSED, run_plan, unchanged_run
+from codeintel.hamilton_pipeline.pipeline_run import READ, REUSED, registry_now, run_plan, unchanged_run
 from codeintel.hamilton_pipeline.prediction import predict
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds
 from codeintel.hamilton_pipeline.readings import Read, Reading, read_sources
@@ -140,6 +140,37 @@ def why(store: str | Path, name: str, run: str | None = None) -> Why:
     Raises StoreError if there is no such store, UsageError for a name that the run does not know.
     """
     return cache_lineage.why(open_store(Path(realpath(store))), name, run)
+
+
+def catalog(store: str | Path, run: str | None = None) -> list[dict[str, Any]]:
+    """The semantic registry of a run, the current one by default: one mapping per public table, by name.
+
+    See `hamilton_pipeline.semantic_registry.Entry`; besides, the rows and the Delta version that the run published.
+    """
+    place = open_store(Path(realpath(store)))
+    return semantic_registry.catalog(place, read_run(place, run))
+
+
+def catalog_faults(store: str | Path, settings: Settings | None = None) -> list[str]:
+    """What is wrong with the catalog of the current run, one line each; nothing if it is sound.
+
+    Public tables without an entry or a required tag, columns that are not as the table has them, and, for a graph whose
+    repository is still there, what the code would say otherwise today.
+    """
+    from codeintel.store.delta import stored_schema  # noqa: PLC0415 - see the top
+
+    place = open_store(Path(realpath(store)))
+    manifest = read_run(place)
+    stored = {name: stored_schema(place.root / table.path, table.version) for name, table in manifest.tables.items()}
+    now: tuple[semantic_registry.Entry, ...] = ()
+    repository = Path(manifest.repository)
+    if manifest.pipeline == "cpg" and repository.is_dir():
+        settings = settings or Settings(store=place.root)
+        pipeline, origins = cpg_pipeline(settings)
+        parameters = settings.parameters() | {"repository": repository}
+        planned, plan, _ = _planned(pipeline, settings, parameters, origins, place.root)
+        now = registry_now(place, pipeline, planned, plan)
+    return semantic_registry.registry_faults(semantic_registry.catalog(place, manifest), manifest, stored, now)
 
 
 def _repository(path: str | Path, settings: Settings | None, changes: Mapping[str, Any]) -> tuple[Path, Settings]:

@@ -20,6 +20,7 @@ from codeintel.terminal import (
     Format,
     diff_lines,
     out,
+    print_entry,
     print_lines,
     print_rows,
     say,
@@ -317,6 +318,54 @@ def lineage(
         ("task", "outcome", "data", "signature", "cause"),
         [(r.node_name, r.outcome, r.data_version[:12], r.task_signature[:12], r.cause) for r in rows],
     )
+
+
+@app.command()
+def catalog(
+    name: Annotated[str | None, typer.Argument(help="A public table, told in full; all of them by default.")] = None,
+    store: Store = None,
+    run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Look for what is wrong with it; exit 1 if anything is.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the public tables: what a row is, its keys, what it is made from, its rows and version.
+
+    Example: [bold]codeintel catalog cpg_nodes[/bold]
+    """
+    import codeintel.api  # noqa: PLC0415 - as above
+
+    place = _store(store)
+    if check:
+        repository = codeintel.api.open(place).manifest.repository
+        faults = codeintel.api.catalog_faults(place, _settings(Path(repository), {"store": place}))
+        if as_json:
+            write_json({"ok": not faults, "faults": faults})
+        else:
+            print_lines(faults or ["the catalog is sound"])
+        if faults:
+            raise typer.Exit(1)
+        return
+    entries = codeintel.api.catalog(place, run)
+    if name is not None:
+        known = [entry["table"] for entry in entries]
+        entries = [entry for entry in entries if name in (entry["table"], entry["semantic_id"])]
+        if not entries:
+            raise UsageError(f"no public table {name!r}; {nearest(name, known)}")
+    if as_json:
+        write_json(entries)
+    elif name is not None:
+        print_entry(entries[0])
+    else:
+        print_rows(
+            ("table", "semantic id", "a row is", "key", "rows", "version", "stability"),
+            [
+                (e["table"], e["semantic_id"], e["grain"], ", ".join(e["entity_keys"]), e["rows"], e["delta_version"],
+                 e["stability"])
+                for e in entries
+            ],
+        )  # fmt: skip
 
 
 @app.command()

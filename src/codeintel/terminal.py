@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -135,6 +135,25 @@ def print_rows(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row))
     (out if out.is_terminal else Console(width=MOST_COLUMNS)).print(table)
+
+
+def print_entry(entry: Mapping[str, Any]) -> None:  # Any: see `semantic_registry.Entry`
+    """One public table of the catalog: its tags, its promises, what it is made from, and its columns."""
+    rows = (
+        "not published" if entry["rows"] is None else f"{entry['rows']:,} rows, Delta version {entry['delta_version']}"
+    )
+    print_lines([
+        f"{entry['semantic_id']}: {entry['grain']}",
+        f"{rows}; {entry['stability']}; entity {entry['entity']}; node {entry['node_name']}",
+        f"keys: {', '.join(entry['entity_keys'])}; joins by: {', '.join(entry['join_keys'])}",
+        f"made from: {', '.join(entry['upstream_tables']) or 'nothing else'}",
+        f"promises ({entry['severity']}): {'; '.join(entry['rules']) or 'nothing but its types'}",
+        "",
+    ])  # fmt: skip
+    columns = [
+        (c["name"], c["type"], "yes" if c["nullable"] else "", c["unit"], c["meaning"]) for c in entry["columns"]
+    ]
+    print_rows(("column", "type", "null", "unit", "meaning"), columns)
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 import codeintel
+from codeintel.api import catalog, catalog_faults
 from codeintel.cpg.pipeline import PIPELINE
 from codeintel.errors import PlanError
+from codeintel.hamilton_pipeline.modules import outputs
+from codeintel.hamilton_pipeline.semantic_registry import REGISTRY, REQUIRED_TAGS, semantic_tags
+from codeintel.obs.diagnostics import read_artifact, write_artifacts
 from codeintel.relspec.pipeline import Contract, Pipeline, Source, Table
+from codeintel.settings import Settings
 
 Make = Callable[[Mapping[str, str | bytes]], Path]
 FILES = {
@@ -24,7 +30,7 @@ RETURNS = ROWS + " AND kind = 'Return'"
 NODE = "-- references: node -> cpg_nodes.node_id\n"
 PARENTS = "-- references: parent -> cpg_nodes.node_id\n"
 BROKEN = {  # SQL, the rule, and how a row that breaks it is shown
-    "key": (f"-- key: path, line\n{ROWS} AND path = 'b.py'", "path, line is unique", "b.py:4: "),
+    "key": (f"-- key: path, line\n{ROWS} AND path = 'b.py'", "path, line is unique", "b.py:4"),
     "key in two buckets": (
         f"-- key: kind\nSELECT kind, path, bucket, min(line) AS line FROM ({RETURNS}) GROUP BY 1, 2, 3",
         "kind is unique",
@@ -53,7 +59,7 @@ BROKEN = {  # SQL, the rule, and how a row that breaks it is shown
 }
 
 
-def view(folder: Path, sql: str) -> dict[str, tuple[Path, ...]]:
+def view(folder: Path, sql: str) -> dict[str, Any]:
     (folder / "views").mkdir(exist_ok=True)
     (folder / "views" / "mine.sql").write_text(sql)
     return {"views": (folder / "views",)}
@@ -140,12 +146,30 @@ def numbers() -> pa.Table:
 
 @pytest.mark.parametrize("tag", ["entity", "grain", "entity_keys", "join_keys", "version", "stability"])
 def test_a_contract_that_lacks_what_the_catalog_needs_gets_no_driver(tmp_path: Path, tag: str) -> None:
-    empty = {"entity_keys": {"table": Table(NUMBERS.table.schema, ())}, "join_keys": {"join_keys": ()}}
+    empty: dict[str, dict[str, Any]] = {
+        "entity_keys": {"table": Table(NUMBERS.table.schema, ())},
+        "join_keys": {"join_keys": ()},
+    }
     contract = replace(NUMBERS, **empty.get(tag, {tag: ""}))
     source = {"numbers": Source(contract.table, numbers)}
     with pytest.raises(PlanError, match=rf"'numbers_\w*' lacks the tag '{tag}'"):
         codeintel.build_pipeline(Pipeline("p", source, contracts={"numbers": contract}), tmp_path / "store")
     assert not (tmp_path / "store/current").exists()
+
+
+@pytest.mark.parametrize("tag", REQUIRED_TAGS)
+def test_a_public_output_without_a_required_tag_gets_no_driver(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch, tag: str
+) -> None:
+    def lacking(table: str, contract: Contract) -> dict[str, str | list[str]]:
+        tags = semantic_tags(table, contract)
+        return {name: tags[name] for name in tags if (table, name) != ("files", tag)}
+
+    monkeypatch.setattr(outputs, "semantic_tags", lacking)
+    root = make_repository(FILES)
+    with pytest.raises(PlanError, match=f"'files_v1' lacks the tag '{tag}'"):
+        codeintel.build(root, jobs=1)
+    assert not (root / ".codeintel/current").exists()
 
 
 @pytest.mark.parametrize("table", sorted(PIPELINE.contracts))
@@ -177,3 +201,47 @@ def test_front_matter_that_cannot_be_meant_says_what_would_have_been_right(
     with pytest.raises(PlanError) as error:
         codeintel.build(make_repository(FILES), jobs=1, **view(tmp_path, f"{line}\n{ROWS}"))
     assert said in str(error.value)
+
+
+def test_the_catalog_has_every_public_table_with_its_contract_and_what_was_published(
+    make_repository: Make, tmp_path: Path
+) -> None:
+    root = make_repository(FILES)
+    front = "-- entity: line\n-- key: path, line, node\n-- unit line: lines\n-- column line: line, from 1\n"
+    front += "-- stability: stable\n-- version: v3\n"
+    result = codeintel.build(root, jobs=1, **view(tmp_path, f"{front}{ROWS}"))
+    entries = {entry["table"]: entry for entry in catalog(root / ".codeintel")}
+    assert entries.keys() == result.tables.keys() == PIPELINE.contracts.keys() | {"mine"}
+    for table, entry in entries.items():
+        assert (entry["rows"], entry["delta_version"]) == (result.tables[table]["rows"], 0)
+    mine = entries["mine"]
+    assert {name: mine[name] for name in REQUIRED_TAGS} == {
+        "layer": "semantic", "semantic_id": "semantic.mine_v3", "kind": "table", "entity": "line",
+        "grain": "one row per path, line, node", "entity_keys": ["path", "line", "node"], "join_keys": ["path"],
+        "schema_ref": "mine/v3", "version": "v3", "stability": "stable",
+    }  # fmt: skip
+    assert mine["upstream_tables"] == ["cpg_nodes"]
+    assert "cpg_nodes.line" in mine["upstream_columns"]
+    line = {"name": "line", "type": "int32", "nullable": True, "unit": "lines", "meaning": "line, from 1"}
+    assert line in mine["columns"]
+    settings = Settings(store=root / ".codeintel", views=(tmp_path / "views",))
+    assert catalog_faults(root / ".codeintel", settings) == []
+
+
+def test_a_check_of_the_catalog_tells_what_is_not_as_it_says(make_repository: Make, tmp_path: Path) -> None:
+    root = make_repository(FILES)
+    store = root / ".codeintel"
+    run = codeintel.build(root, jobs=1, **view(tmp_path, ROWS)).run_id
+    (tmp_path / "views/mine.sql").write_text(f"-- grain: one row per node with a line\n{ROWS}")
+    settings = Settings(store=store, views=(tmp_path / "views",))
+    assert catalog_faults(store, settings) == ["mine: grain has changed since the run; build again"]
+    assert catalog_faults(store) == ["mine: no longer published; build again"]
+    folder = store / "runs" / run / "artifacts"
+    rows = [[*row] for row in read_artifact(folder, REGISTRY) if row[0] != "files"]
+    (nodes,) = [row for row in rows if row[0] == "cpg_nodes"]
+    nodes[5], nodes[14] = "", nodes[14].replace('"name":"line","type":"int32"', '"name":"line","type":"int64"')
+    write_artifacts(folder, {REGISTRY: rows})
+    faults = catalog_faults(store, settings)
+    assert "files: published, and not in the catalog" in faults
+    assert "cpg_nodes: the tag 'entity' is missing" in faults
+    assert "cpg_nodes.line is int32, in the catalog int64" in faults

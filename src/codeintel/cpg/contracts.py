@@ -59,6 +59,17 @@ CONTRACTS = {
             "end_col": "column after the last character, in UTF-8 bytes from 0",
             "bucket": _BUCKET,
         },
+        units={
+            "node_id": "id",
+            "owner_id": "id",
+            "bstart": "bytes",
+            "bend": "bytes",
+            "line": "lines",
+            "col": "bytes",
+            "end_line": "lines",
+            "end_col": "bytes",
+            "bucket": "buckets",
+        },
         allowed={
             "kind": frozenset(LABELS),
             "label": frozenset(LABELS.values()),
@@ -93,6 +104,7 @@ CONTRACTS = {
             "path": "path of the source node's file",
             "bucket": _BUCKET,
         },
+        units={"src": "id", "dst": "id", "ordinal": "edges", "confidence": "share", "bucket": "buckets"},
         allowed={"kind": EDGE_KINDS},
         references=(
             Reference(("src",), "cpg_nodes", ("node_id",)),
@@ -122,6 +134,7 @@ CONTRACTS = {
             "path": _PATH,
             "bucket": _BUCKET,
         },
+        units={"entity_id": "id", "bucket": "buckets"},
         allowed={"entity": frozenset({"node"})},
         references=(Reference(("entity_id",), "cpg_nodes", ("node_id",)),),
         entity="property",
@@ -150,6 +163,7 @@ CONTRACTS = {
             "status": "`ok`; `partial` if scopes are missing; `failed` if nothing but this row is known",
             "bucket": _BUCKET,
         },
+        units={"bytes": "bytes", "lines": "lines", "bucket": "buckets"},
         allowed={"status": frozenset({"ok", "partial", "failed"})},
         entity="file",
         join_keys=("path", "module"),
@@ -179,6 +193,7 @@ CONTRACTS = {
             "recovered": "whether parts of the file are in the graph all the same",
             "bucket": _BUCKET,
         },
+        units={"ordinal": "faults", "line": "lines", "col": "characters", "bucket": "buckets"},
         references=(Reference(("path",), "files", ("path",)),),
         entity="error",
         join_keys=("path",),
@@ -191,6 +206,19 @@ def contracts_markdown() -> str:
     return "\n".join([_PAGE, *(line for name in CONTRACTS for line in _table_lines(name, CONTRACTS[name]))])
 
 
+def contract_faults() -> list[str]:
+    """Columns that nobody can use: without a meaning, or numbers without a unit."""
+    faults = []
+    for name, contract in CONTRACTS.items():
+        for column in contract.table.schema:
+            is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+            if not contract.meanings.get(column.name, "").strip():
+                faults.append(f"{name}.{column.name} has no meaning")
+            if is_number and not contract.units.get(column.name, "").strip():
+                faults.append(f"{name}.{column.name} is a number without a unit")
+    return faults
+
+
 def _table_lines(name: str, contract: Contract) -> Iterator[str]:
     yield f"\n## `{name}`\n"
     key = ", ".join(f"`{column}`" for column in contract.table.key)
@@ -198,10 +226,11 @@ def _table_lines(name: str, contract: Contract) -> Iterator[str]:
     yield f"{grain}. Key: {key}. Version {contract.version}, {contract.stability}."
     for reference in contract.references:
         yield f"`{reference.columns[0]}` is a `{reference.target_columns[0]}` of `{reference.target}`."
-    yield "\n| column | type | null | meaning |\n|---|---|---|---|"
+    yield "\n| column | type | null | unit | meaning |\n|---|---|---|---|---|"
     for field in contract.table.schema:
         null = "yes" if field.nullable else ""
-        yield f"| `{field.name}` | {field.type} | {null} | {contract.meanings[field.name]} |"
+        unit = contract.units.get(field.name, "")
+        yield f"| `{field.name}` | {field.type} | {null} | {unit} | {contract.meanings[field.name]} |"
     for column, allowed in sorted(contract.allowed.items()):
         yield f"\nValues of `{column}`: {', '.join(f'`{value}`' for value in sorted(allowed))}."
 

@@ -278,17 +278,13 @@ def _check_nulls(name: str, rows: pa.Table, contract: Contract, key: Sequence[st
 
 
 def shown(rows: pa.Table, columns: Sequence[str]) -> tuple[str, ...]:
-    """Rows as text: their file and line, if they say, and the values of some columns."""
+    """Rows as text: `path:line`, as far as they have them, and the values of some columns."""
     values = [c for c in dict.fromkeys(columns) if c not in ("path", "line")]
-    return tuple(
-        f"{place(row)}{', '.join(f'{column} {row[column]!r}' for column in values)}" for row in rows.to_pylist()
-    )
-
-
-def place(row: Mapping[str, Any]) -> str:  # Any: whatever the columns hold
-    """`path:line: `, as far as the row has them."""
-    path, line = row.get("path"), row.get("line")
-    return "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+    texts = []
+    for row in rows.to_pylist():
+        place = [str(row[name]) for name in ("path", "line") if row.get(name) is not None]
+        texts.append(": ".join(filter(None, (":".join(place), ", ".join(f"{c} {row[c]!r}" for c in values)))))
+    return tuple(texts)
 
 
 def perform(job: Job) -> Done:

@@ -177,7 +177,7 @@ def _check_names_in(table: str, contract: Contract, tables: Mapping[str, Table])
     """Raise PlanError for a reference to what is not there, or a column that is not."""
     names = contract.table.schema.names
     keys = (*contract.table.key, *contract.entity_keys, *contract.join_keys)
-    for column in (*keys, *contract.meanings, *contract.allowed):
+    for column in (*keys, *contract.meanings, *contract.units, *contract.allowed):
         if column not in names:
             wrong = f"names the column {column!r}, which it has not; {nearest(column, names)}"
             raise PlanError(f"the contract of {table!r} {wrong}", subject=table)
@@ -334,6 +334,7 @@ def _contract_digest(contract: Contract) -> str:
         contract.table.key,
         contract.grain,
         contract.meanings,
+        contract.units,
         contract.allowed,
         [(r.columns, r.target, r.target_columns) for r in contract.references],
         contract.severity,

@@ -270,6 +270,17 @@ def _executed(plan: ExecutionPlan, bench: Bench, predicted: Prediction, settings
     return _Executed(values, driver.outcome, reused, cache.log_rows(), driver.registry)
 
 
+def registry_now(store: Store, pipeline: Pipeline, planned: PlannedPipeline, plan: ExecutionPlan) -> tuple[Entry, ...]:
+    """What a driver of `plan` says about the public tables. Raises PlanError as `build_driver`."""
+    from codeintel.hamilton_pipeline.driver_factory import build_driver  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.workers import process_workers  # noqa: PLC0415 - see the top
+
+    with closing(Results(store.cache, store.objects)) as results, process_workers(1, pandas=False) as workers:
+        bench = Bench(store, pipeline, planned, {}, workers, 1, {}, results, {}, POLICIES["off"], {})
+        return build_driver(plan, bench, wanted=()).registry
+
+
 def _publish(
     store: Store, plan: ExecutionPlan, planned: PlannedPipeline, handles: Mapping[str, TableHandle]
 ) -> dict[str, PublishedTable]:

@@ -20,7 +20,8 @@ from codeintel.relspec.task import published_table
 from codeintel.store.directory import Store
 from codeintel.store.runs import Manifest, artifacts_of
 
-if TYPE_CHECKING:  # reading the catalog must not pay for Hamilton
+if TYPE_CHECKING:  # reading the catalog must not pay for engines
+    import pyarrow as pa
     from hamilton.node import Node
 
 REGISTRY = "semantic_registry"
@@ -32,7 +33,7 @@ REQUIRED_TAGS = (
 class Entry(NamedTuple):
     """One public table, as a row of the artifact `semantic_registry`.
 
-    The first ones are the tags of its node. `columns` is a JSON list of name, type, nullable and meaning by column;
+    The first ones are the tags of its node. `columns` is a JSON list of name, type, nullable, unit and meaning;
     `upstream_columns` are `table.column` of everything that the table is made from directly.
     """
 
@@ -124,6 +125,7 @@ def _columns(contract: Contract) -> list[dict[str, Any]]:  # Any: texts and trut
             "name": field.name,
             "type": str(field.type),
             "nullable": field.nullable,
+            "unit": contract.units.get(field.name, ""),
             "meaning": contract.meanings.get(field.name, ""),
         }
         for field in contract.table.schema
@@ -153,3 +155,41 @@ def catalog(store: Store, manifest: Manifest) -> list[dict[str, Any]]:  # Any: w
             }
         )
     return found
+
+
+def registry_faults(
+    recorded: Sequence[Mapping[str, Any]],  # as `catalog` gives it
+    manifest: Manifest,
+    stored: Mapping[str, pa.Schema],
+    now: Sequence[Entry],
+) -> list[str]:
+    """What is wrong with the catalog of a run, one line each.
+
+    `stored` are the columns of the published tables as Delta has them; `now` is the registry that a driver gives today,
+    empty if that cannot be told.
+    """
+    listed = {entry["table"] for entry in recorded}
+    faults = [f"{table}: published, and not in the catalog" for table in manifest.tables.keys() - listed]
+    today = {entry.table: entry._asdict() for entry in now}
+    for entry in recorded:
+        table = entry["table"]
+        faults += [f"{table}: the tag {tag!r} is missing" for tag in REQUIRED_TAGS if not entry[tag]]
+        if table in stored:
+            promised = {c["name"]: _column_text(c["type"], c["nullable"]) for c in entry["columns"]}
+            found = {field.name: _column_text(str(field.type), field.nullable) for field in stored[table]}
+            faults += [
+                f"{table}.{name} is {found.get(name, 'missing')}, in the catalog {promised.get(name, 'missing')}"
+                for name in sorted(promised.keys() | found.keys())
+                if promised.get(name) != found.get(name)
+            ]
+        if now and table not in today:
+            faults.append(f"{table}: no longer published; build again")
+        for name, value in today.get(table, {}).items():
+            said = msgspec.json.encode(entry[name]).decode() if name == "columns" else entry[name]
+            if said != value:
+                faults.append(f"{table}: {name} has changed since the run; build again")
+    return sorted(faults)
+
+
+def _column_text(kind: str, nullable: bool) -> str:
+    return f"{kind}{'' if nullable else ' not null'}"

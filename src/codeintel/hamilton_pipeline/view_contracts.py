@@ -24,9 +24,10 @@ from codeintel.relspec.pipeline import Contract, Reference, Severity, Stability,
 
 NAMES = frozenset({
     "mode", "key", "grain", "entity", "join_keys", "not_null", "references", "severity", "version", "stability",
-    "column", "allowed", "semantic_id",
+    "semantic_id",
 })  # fmt: skip
-"""What front matter may say; `column` and `allowed` are followed by the name of a column."""
+OF_COLUMNS = ("column", "unit", "allowed")
+"""What front matter may say, and, followed by the name of a column, what of columns."""
 
 
 def declared_table(view: str, sql: str, schema: pa.Schema) -> Table:
@@ -42,13 +43,13 @@ def declared_table(view: str, sql: str, schema: pa.Schema) -> Table:
 def declared_contract(view: str, sql: str, table: Table, contracts: Mapping[str, Contract]) -> Contract:
     """The contract of a published table that has none in the pipeline. `sql` is empty for an analysis.
 
-    Columns that lead to other tables are by default those named like a key of one of `contracts`. Raises PlanError for
+    Columns that lead to other tables are by default those named like such columns of `contracts`. Raises PlanError for
     what cannot be meant.
     """
     said, names = _front_matter(view, sql), table.schema.names
-    known = {column for contract in contracts.values() for column in (*contract.table.key, *contract.join_keys)}
+    known = {column for contract in contracts.values() for column in contract.join_keys}
     keys = table.key or tuple(name for name in names if name != "bucket")
-    by_column = {"column": dict[str, str](), "allowed": dict[str, str]()}
+    by_column = {name: dict[str, str]() for name in OF_COLUMNS}
     for name, text in said.items():
         first, *rest = name.split()
         if first in by_column and rest:
@@ -58,6 +59,7 @@ def declared_contract(view: str, sql: str, table: Table, contracts: Mapping[str,
         table=table,
         grain=said.get("grain") or grain,
         meanings=by_column["column"],
+        units=by_column["unit"],
         allowed={column: frozenset(_parts(text)) for column, text in by_column["allowed"].items()},
         references=tuple(_reference(view, sql, text, names) for text in _parts(said.get("references", ""))),
         severity=_one_of(view, sql, said, "severity", get_args(Severity), "fail"),
@@ -73,10 +75,10 @@ def _front_matter(view: str, sql: str) -> dict[str, str]:
     said = front_matter(sql)
     for name in said:
         first, *rest = name.split()
-        if first in NAMES and bool(rest) == (first in ("column", "allowed")):
+        if first in (OF_COLUMNS if rest else NAMES):
             continue
-        if close := difflib.get_close_matches(first, NAMES, n=1, cutoff=0.8):
-            meant = f"{close[0]} COLUMN" if close[0] in ("column", "allowed") else close[0]
+        if close := difflib.get_close_matches(first, (*NAMES, *OF_COLUMNS), n=1, cutoff=0.8):
+            meant = f"{close[0]} COLUMN" if close[0] in OF_COLUMNS else close[0]
             raise _error(view, sql, name, f"says {name!r}; did you mean {meant}?")
     return said
 

@@ -84,15 +84,16 @@ class Contract:
 
     `grain`: what a row stands for; `entity`: what kind of thing that is; `entity_keys`: columns that tell such things
     apart, the table's key unless it has none; `join_keys`: columns that lead to other tables. `meanings` gives each
-    column's meaning with its unit, `allowed` the values that a column may take besides null, `references` what must
-    exist elsewhere. With the severity `warn` a broken rule is told and the table is published all the same, unless the
-    build is strict. What the schema itself says (types, no nulls where there are to be none) no severity can waive: a
-    table without it cannot be written.
+    column's meaning, `units` what its numbers count, `allowed` the values that it may take besides null, `references`
+    what must exist elsewhere. With the severity `warn` a broken rule is told and the table is published all the same,
+    unless the build is strict. What the schema itself says (types, no nulls where there are to be none) no severity can
+    waive: a table without it cannot be written.
     """
 
     table: Table
     grain: str
     meanings: Mapping[str, str]
+    units: Mapping[str, str] = field(default_factory=dict)
     allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
     severity: Severity = "fail"

@@ -117,6 +117,14 @@ def commit_table(tables: Path, objects: Path, handle: TableHandle, schema: pa.Sc
         raise StoreError(f"table {handle.table} cannot be committed: {_plain(error)}") from error
 
 
+def stored_schema(root: Path, version: int) -> pa.Schema:
+    """Columns of one version of a table as Delta has them. Raises StoreError."""
+    try:
+        return pa.schema(DeltaTable(root, version=version).schema().to_arrow())
+    except (OSError, DeltaError) as error:
+        raise StoreError(f"version {version} of table {root.name} cannot be read: {_plain(error)}") from error
+
+
 def _head(root: Path) -> DeltaTable | None:
     try:
         return DeltaTable(root) if (root / "_delta_log").is_dir() else None
