@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from codeintel.errors import PlanError
-from codeintel.fingerprint import digest
 from codeintel.obs.diagnostics import read_artifact
 from codeintel.relspec.execution_plan import ExecutionPlan
 from codeintel.relspec.pipeline import Contract
@@ -130,11 +129,6 @@ def _columns(contract: Contract) -> list[dict[str, Any]]:  # Any: texts and trut
         }
         for field in contract.table.schema
     ]
-
-
-def registry_fingerprint(entries: Sequence[Entry]) -> str:
-    """Digest of all that the registry says."""
-    return digest([tuple(entry) for entry in entries])
 
 
 def catalog(store: Store, manifest: Manifest) -> list[dict[str, Any]]:  # Any: what Entry holds, rows and version
