@@ -54,7 +54,7 @@ def declared_contract(view: str, sql: str, table: Table, contracts: Mapping[str,
         first, *rest = name.split()
         if first in by_column and rest:
             by_column[first][_column(view, sql, name, rest[0], names)] = text
-    grain = f"one row per {', '.join(table.key)}" if table.key else "one row per row of the query"
+    grain = f"one row per {', '.join(table.key)}" if table.key else "one row per derived row"
     return Contract(
         table=table,
         grain=said.get("grain") or grain,
