@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from codeintel.api import BuildResult, build, build_pipeline, compile_plan, open, why  # noqa: A004
+    from codeintel.api import BuildResult, build, build_pipeline, compile_plan, open, report, why  # noqa: A004
     from codeintel.datafusion_engine.inference import infer_tasks
     from codeintel.datafusion_engine.snapshot import Snapshot
     from codeintel.errors import CodeintelError
@@ -45,11 +45,12 @@ __all__ = [
     "compile_plan",
     "infer_tasks",
     "open",
+    "report",
     "why",
 ]
 
 _HOMES = {
-    "codeintel.api": ("BuildResult", "build", "build_pipeline", "compile_plan", "open", "why"),
+    "codeintel.api": ("BuildResult", "build", "build_pipeline", "compile_plan", "open", "report", "why"),
     "codeintel.datafusion_engine.inference": ("infer_tasks",),
     "codeintel.datafusion_engine.snapshot": ("Snapshot",),
     "codeintel.errors": ("CodeintelError",),

@@ -413,6 +413,18 @@ def _result(manifest: Manifest, root: Path) -> BuildResult:
     )
 
 
+def report(store: str | Path, run: str | None = None, diff: str | None = None) -> str:
+    """One self-contained HTML page about a run, and about what differs from another, `diff`, if that is given.
+
+    The run is the current one by default, the newest if none was ever complete. Raises StoreError if there is none,
+    UsageError for a run that is not there and if the extra `report` is not installed.
+    """
+    from codeintel.reporting.page import report_page  # noqa: PLC0415 - see the top
+    from codeintel.reporting.run_report import report_facts  # noqa: PLC0415 - see the top
+
+    return report_page(*report_facts(open_store(Path(realpath(store))), run, diff))
+
+
 def open(store: str | Path, run: str | None = None) -> Snapshot:  # noqa: A001 - the public name
     """The current run of a store, or the one named. Raises StoreError if there is none."""
     from codeintel.datafusion_engine.snapshot import Snapshot  # noqa: PLC0415 - see the top

@@ -321,6 +321,39 @@ def lineage(
 
 
 @app.command()
+def report(
+    store: Store = None,
+    run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
+    diff: Annotated[str | None, typer.Option(help="Also show what differs from this run.")] = None,
+    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("codeintel-report.html"),
+    as_json: AsJson = False,
+) -> None:
+    """Write one offline page about a run: what ran and why, the plan, times, contracts, errors, the catalog.
+
+    Needs the extra [bold]report[/bold]; --json tells the same without it and without a page.
+    """
+    from codeintel.reporting.page import report_page  # noqa: PLC0415 - as above
+    from codeintel.reporting.run_report import report_facts  # noqa: PLC0415 - as above
+    from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
+    from codeintel.store.runs import run_ids  # noqa: PLC0415 - as above
+
+    place = open_store(_store(store))
+    facts, drawing = report_facts(place, run, diff)
+    if as_json:
+        write_json(facts)
+        return
+    page = report_page(facts, drawing)
+    try:
+        output.write_text(page, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror or error}") from None
+    say(f"wrote {output}, {output.stat().st_size / 1e6:.1f} MB")
+    newest = run_ids(place)[-1]
+    if run is None and newest != facts["run"]["id"]:
+        say(f"that is the current run; a newer one was not complete: --run {newest}")
+
+
+@app.command()
 def catalog(
     name: Annotated[str | None, typer.Argument(help="A public table, told in full; all of them by default.")] = None,
     store: Store = None,

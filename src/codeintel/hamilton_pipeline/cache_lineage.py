@@ -225,20 +225,25 @@ def _chain(
     seen = {name}
     while waiting:
         path = waiting.pop(0)
-        row = rows.get(path[-1])
-        parts = row.cause.split(_SEPARATOR) if row and row.cause else []
-        own = [part for part in parts if not _input_of(part)]
-        if row and PLAN_SIGNATURE in row.dependencies_data_versions and len(own) < len(parts):
-            own = []  # what an output declares follows what it publishes
-        if own or not parts:
+        own, inputs = parted_cause(rows.get(path[-1]))
+        if own or not inputs:
             steps = [_step(task, runs, f"input {after} changed") for task, after in pairwise(path)]
             last = _SEPARATOR.join(own) or _without_cause(runs[path[-1]])
             return [*steps, _step(path[-1], runs, last)]
-        for table in filter(None, map(_input_of, parts)):
+        for table in inputs:
             if table in runs and table not in seen:
                 seen.add(table)
                 waiting.append([*path, table])
     return [_step(name, runs, rows[name].cause)]
+
+
+def parted_cause(row: LineageRow | None) -> tuple[list[str], list[str]]:
+    """What of a cause is the task's own, and the tables whose change is the rest of it."""
+    parts = row.cause.split(_SEPARATOR) if row and row.cause else []
+    inputs = [table for table in map(_input_of, parts) if table]
+    if row and inputs and PLAN_SIGNATURE in row.dependencies_data_versions:
+        return [], inputs  # what an output declares follows what it publishes
+    return [part for part in parts if not _input_of(part)], inputs
 
 
 def _step(task: str, runs: Mapping[str, TaskRun], cause: str) -> Step:

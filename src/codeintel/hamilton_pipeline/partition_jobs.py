@@ -58,7 +58,8 @@ class Input:
 class Done:
     """What a job wrote, by table and bucket, with CPU seconds and the worker's peak resident bytes meanwhile.
 
-    `extracted` counts the source rows that were read anew.
+    `extracted` counts the source rows that were read anew. `started` and `ended` are readings of `perf_counter`, which
+    the processes of a machine share.
     """
 
     partitions: Tables
@@ -66,6 +67,8 @@ class Done:
     pid: int = 0
     peak_bytes: int = 0
     extracted: int = 0
+    started: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,11 +292,19 @@ def shown(rows: pa.Table, columns: Sequence[str]) -> tuple[str, ...]:
 
 def perform(job: Job) -> Done:
     """Run a job in this process and account for it."""
-    started = time.process_time()
+    started, used = time.perf_counter(), time.process_time()
     if multiprocessing.parent_process() is not None:
         forget_peak()
     partitions, extracted = job.run()
-    return Done(partitions, time.process_time() - started, os.getpid(), peak_resident_bytes(), extracted)
+    return Done(
+        partitions,
+        time.process_time() - used,
+        os.getpid(),
+        peak_resident_bytes(),
+        extracted,
+        started,
+        time.perf_counter(),
+    )
 
 
 def packed(task: str, job: Job) -> bytes:

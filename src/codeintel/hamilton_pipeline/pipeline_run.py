@@ -39,9 +39,11 @@ from codeintel.store.runs import (
 if TYPE_CHECKING:  # a build with nothing to do must not pay for them
     from codeintel.hamilton_pipeline.modules.tasks import Bench
     from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
+    from codeintel.hamilton_pipeline.workers import Usage
     from codeintel.relspec.pipeline import Pipeline, Table
 
 REUSED = "nothing that it reads has changed"
+DRIVER, SPANS = "driver", "spans"
 READ = "read at every build"
 
 
@@ -75,7 +77,7 @@ def unchanged_run(
     }
     artifacts = run_artifacts(plan, ExecutionOutcome(nodes), found.actions, tasks)
     artifacts[cache_lineage.LINEAGE] = _lineage(plan, found.versions, tasks, settings, {}, found.keys)
-    artifacts[cache_lineage.SOURCE_CHANGES] = []
+    artifacts[cache_lineage.SOURCE_CHANGES], artifacts[SPANS] = [], _reading_spans(readings, frame.clock)
     total = before.files["total"]
     return frame.end(
         plan,
@@ -207,6 +209,7 @@ def run_plan(
     artifacts[cache_lineage.LINEAGE] = _lineage(plan, versions, tasks, settings, causes, predicted.keys)
     artifacts[cache_lineage.SOURCE_CHANGES] = [(name, *row) for name, rows in changes.items() for row in rows]
     artifacts |= {contract_results.CONTRACT_RESULTS: checks, REGISTRY: done.registry}
+    artifacts[SPANS] = _spans(readings, outcome, workers.usage, frame.clock)
     return frame.end(
         plan,
         pipeline=pipeline.name,
@@ -324,6 +327,30 @@ def _task_runs(plan: ExecutionPlan, bench: Bench, done: _Executed) -> dict[str, 
             peak_mb=round(sum(used.peaks.values()) / 1e6, 1) if used else 0.0,
         )
     return runs
+
+
+def _spans(
+    readings: Mapping[str, Reading], outcome: ExecutionOutcome, usage: Mapping[str, Usage], clock: float
+) -> list[Row]:
+    """Lane, task, node, start and end of all that was read or run; worker processes are numbered as they began."""
+    rows = _reading_spans(readings, clock)
+    late = outcome.began - clock
+    for node in outcome.nodes.values():
+        if node.done >= 0:
+            times = round(node.started + late, 6), round(node.ended + late, 6)
+            rows.append((node.thread or DRIVER, node.task or "", node.node, *times))
+    jobs = sorted((start, end, pid, task) for task, used in usage.items() for pid, start, end in used.spans)
+    numbers = {pid: number for number, pid in enumerate(dict.fromkeys(pid for _, _, pid, _ in jobs))}
+    for start, end, pid, task in jobs:
+        rows.append((f"worker {numbers[pid]}", task, task, round(start - clock, 6), round(end - clock, 6)))
+    return sorted(rows, key=lambda row: (row[0], row[3], row[2]))
+
+
+def _reading_spans(readings: Mapping[str, Reading], clock: float) -> list[Row]:
+    return [
+        (DRIVER, name, name, round(read.started - clock, 6), round(read.started - clock + read.seconds, 6))
+        for name, read in readings.items()
+    ]
 
 
 def _file_counts(bench: Bench, handles: Mapping[str, TableHandle]) -> tuple[dict[str, int], bool]:

@@ -358,7 +358,7 @@ class PlanExecution:
                 nodes.setdefault(name, NodeOutcome(name, name, "skipped", self._why_absent(name)))
         for name, reason in self.settings.absent.items():
             nodes.setdefault(name, NodeOutcome(name, name, "skipped", reason))
-        return ExecutionOutcome(dict(sorted(nodes.items())), self.groups, self._reads(), self.interrupted)
+        return ExecutionOutcome(dict(sorted(nodes.items())), self.groups, self._reads(), self.interrupted, self.began)
 
     def _reads(self) -> dict[str, frozenset[str]]:
         """Tasks that each task depends on in Hamilton's graph, reused ones included."""

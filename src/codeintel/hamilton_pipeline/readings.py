@@ -24,13 +24,15 @@ Read = Callable[..., Any] | Path
 class Reading:
     """What one source holds now: its rows, and a version that is equal only for equal rows; or why it cannot be read.
 
-    A version of no two readings alike (empty) means that the content cannot be told without storing it.
+    A version of no two readings alike (empty) means that the content cannot be told without storing it. `started` is a
+    reading of `perf_counter`.
     """
 
     rows: pa.Table | Sequence[tuple[Any, ...]] | None
     version: str
     seconds: float
     error: Exception | None = None
+    started: float = 0.0
 
 
 def read_sources(reads: Mapping[str, Read], parameters: Mapping[str, Any]) -> dict[str, Reading]:
@@ -48,8 +50,8 @@ def _reading(name: str, read: Read, parameters: Mapping[str, Any]) -> Reading:
             rows = read(**{n: v for n, v in parameters.items() if n in wanted})
         version = _version(rows)
     except Exception as error:  # noqa: BLE001 - whatever a source raises is the outcome of its task
-        return Reading(None, "", perf_counter() - started, error)
-    return Reading(rows, version, perf_counter() - started)
+        return Reading(None, "", perf_counter() - started, error, started)
+    return Reading(rows, version, perf_counter() - started, started=started)
 
 
 def _version(rows: Any) -> str:

@@ -99,7 +99,7 @@ class PlanTaskSubmissionHook(TaskSubmissionHook, TaskReturnHook):
 
     def outcome(self) -> ExecutionOutcome:
         """What was submitted and returned so far; a task that never returned counts as interrupted."""
-        return ExecutionOutcome(dict(sorted(self._nodes.items())))
+        return ExecutionOutcome(dict(sorted(self._nodes.items())), began=self._began)
 
     def _ready(self, node: Node) -> int:
         """The event after which the node's inputs were all there; 0 if it had none among the submitted."""

@@ -34,10 +34,14 @@ class WorkerDiedError(Exception):
 
 @dataclass(slots=True)
 class Usage:
-    """What a task took: CPU seconds, and by worker process id the most resident bytes while it ran."""
+    """What a task took: CPU seconds, and by worker process id the most resident bytes while it ran.
+
+    `spans` says when worker processes were at it: (process id, start, end), readings of `perf_counter`.
+    """
 
     cpu_s: float = 0.0
     peaks: dict[int, int] = field(default_factory=dict)
+    spans: list[tuple[int, float, float]] = field(default_factory=list)
 
 
 class Workers(Protocol):
@@ -132,6 +136,7 @@ class ProcessWorkers:
             used.cpu_s += done.cpu_s
             if done.pid != os.getpid():  # what the driver holds is not the task's
                 used.peaks[done.pid] = max(used.peaks.get(done.pid, 0), done.peak_bytes)
+                used.spans.append((done.pid, done.started, done.ended))
         return done
 
     def _started(self, jobs: int) -> ProcessPool:

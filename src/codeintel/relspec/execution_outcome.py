@@ -51,12 +51,14 @@ class ExecutionOutcome:
     `nodes` has every node of the closure, and every task that the plan lists or the caller explained but that had no
     node to run. `groups` holds task names by layer of the graph that was really executed: Hamilton's edges, not the
     plan's; empty when nobody saw them. `reads` has the tasks that each task's nodes depend on in that same graph.
+    `began` is the reading of `perf_counter` that nodes' times count from.
     """
 
     nodes: Mapping[str, NodeOutcome]
     groups: tuple[tuple[str, ...], ...] = ()
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     interrupted: bool = False
+    began: float = 0.0
 
     @property
     def order(self) -> tuple[str, ...]:
