@@ -33,6 +33,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/mutations.py
 	$(BIN)/python benchmarks/edits.py
 	$(BIN)/python benchmarks/crash.py
+	$(BIN)/python benchmarks/tracking.py
 
 docs: $(VENV)/.test
 	$(BIN)/python -c 'from codeintel.settings import settings_markdown; print(end=settings_markdown())' > docs/settings.md

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeintel.errors import UsageError
-from codeintel.settings import MEANINGS, Settings, load_settings, settings_markdown, usable_cpus
+from codeintel.settings import MEANINGS, PLACES, Settings, load_settings, settings_markdown, usable_cpus
 
 DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
 
@@ -85,6 +85,15 @@ def test_a_bad_setting_is_one_line_that_names_its_place(
         load_settings(flags, environ, pyproject)
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
+
+
+def test_a_repository_cannot_say_where_something_is_sent_or_written_to() -> None:
+    for name in PLACES:
+        with pytest.raises(UsageError, match=rf"{name} is not for a repository to say.*CODEINTEL_{name.upper()}"):
+            load_settings({}, {}, {"tool": {"codeintel": {name: "http://example.org"}}})
+    given = load_settings({"openlineage": "runs.jsonl"}, {}, {}, working_directory=Path("/here"))
+    assert given.openlineage == "/here/runs.jsonl"
+    assert load_settings({"openlineage": "https://example.org"}, {}, {}).openlineage == "https://example.org"
 
 
 @given(st.dictionaries(st.sampled_from(sorted(MEANINGS)), st.text(max_size=12)))

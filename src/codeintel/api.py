@@ -26,12 +26,15 @@ from codeintel.hamilton_pipeline.prediction import predict
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds
 from codeintel.hamilton_pipeline.readings import Read, Reading, read_sources
 from codeintel.hamilton_pipeline.run_frame import RunFrame, Watch
+from codeintel.hamilton_pipeline.telemetry import Tracking, check_tracking
+from codeintel.obs.diagnostics import RUN_METADATA, read_artifact
+from codeintel.obs.exports import check_exports, export_run
 from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json
 from codeintel.relspec.rustworkx_schedule import learn_weights
 from codeintel.settings import Settings, load_settings
 from codeintel.store.directory import KeptBytes, ensure_store, is_store, open_store
 from codeintel.store.results import Results
-from codeintel.store.runs import Manifest, Status, TaskRun, plan_file, read_run, task_seconds
+from codeintel.store.runs import Manifest, Status, TaskRun, artifacts_of, plan_file, read_run, task_seconds
 
 if TYPE_CHECKING:  # a build with nothing to do must not pay for engines
     from codeintel.datafusion_engine.plan_cache import PlanCache
@@ -45,7 +48,8 @@ class BuildResult:
     """What a build did. `tables` maps each public table to rows, Delta version and path; `errors` task to message.
 
     `warnings` maps tables to the promises that they break without failing the build. Counts are tasks and files, times
-    seconds, `cpu_s` with all workers, `peak_rss_mb` the sum of every process's own peak.
+    seconds, `cpu_s` with all workers, `peak_rss_mb` the sum of every process's own peak. `telemetry` says of tracking
+    and of each export that was asked for what became of it.
     """
 
     run_id: str
@@ -62,6 +66,7 @@ class BuildResult:
     errors: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)
+    telemetry: Mapping[str, str] = field(default_factory=dict)
 
 
 PLANS, MODULES = "plans.json", "modules.json"
@@ -240,6 +245,8 @@ class _Work:
 def _built(work: _Work, settings: Settings, parameters: Mapping[str, Any], watch: Watch) -> BuildResult:
     if settings.executor == "ray":
         raise UsageError("this version has no executor 'ray'; use local, or hamilton to compare with")
+    check_tracking(settings)
+    check_exports(settings)
     root = Path(realpath(settings.store))
     try:
         with ExitStack() as held:
@@ -248,10 +255,20 @@ def _built(work: _Work, settings: Settings, parameters: Mapping[str, Any], watch
         raise
     except OSError as error:
         raise StoreError(f"store {root} cannot be written: {error.strerror or error}") from error
-    result = _result(manifest, root)
+    result = replace(_result(manifest, root), telemetry=_telemetry(manifest, settings, root))
     if manifest.status == "interrupted":
         raise BuildInterruptedError(result)
     return result
+
+
+def _telemetry(manifest: Manifest, settings: Settings, root: Path) -> dict[str, str]:
+    """Export the run where that was asked for; what became of it and of tracking."""
+    if not (settings.track or settings.openlineage or settings.opentelemetry):
+        return {}
+    store = open_store(root)
+    exported = export_run(store, manifest.run_id, settings)
+    said = dict(read_artifact(artifacts_of(store, manifest.run_id), RUN_METADATA))
+    return ({"tracking": said.get("tracking", "")} if settings.track else {}) | exported
 
 
 def _run(
@@ -263,7 +280,10 @@ def _run(
     def begun() -> RunFrame:
         place = ensure_store(root, settings.bucket_count, settings.namespace)
         held.enter_context(place.writing(started, settings.wait))
-        return RunFrame.begin(place, started, clock, cpu_before)
+        tracking = Tracking(place, settings) if settings.track else None
+        if tracking is not None:
+            held.callback(tracking.abandon)
+        return RunFrame.begin(place, started, clock, cpu_before, settings.hamilton_dag_name, tracking)
 
     frame, readings, kept = None, dict[str, Reading](), None
     if work.identity and is_store(root):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+import webbrowser
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from codeintel.errors import CodeintelError, UsageError, nearest
+from codeintel.errors import CodeintelError, RunError, UsageError, nearest
 from codeintel.settings import Settings, load_settings
 from codeintel.terminal import (
     Format,
@@ -108,6 +109,13 @@ def build(
         bool | None, typer.Option("--strict", help="Extraction errors and warnings fail the build.")
     ] = None,
     wait: Annotated[float | None, typer.Option(help="Seconds to wait for a store that another build holds.")] = None,
+    track: Annotated[bool | None, typer.Option("--track", help="Record the run for the Hamilton UI.")] = None,
+    openlineage: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="Send the run there as OpenLineage events.")
+    ] = None,
+    opentelemetry: Annotated[
+        bool | None, typer.Option("--opentelemetry", help="Send the run as spans, by the OTEL_* variables.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Build the graph of a repository, and tell what came of it.
@@ -133,6 +141,9 @@ def build(
             "memory_limit": memory_limit,
             "strict": strict,
             "wait": wait,
+            "track": track,
+            "openlineage": openlineage,
+            "opentelemetry": opentelemetry,
         },
     )
     if not settings.analyses:  # nothing else here multiplies matrices, and a pool of threads for it costs every process
@@ -424,6 +435,87 @@ def gc(
     print_lines(
         [f"{verb} {len(done.runs)} runs and {done.files:,} files, {done.bytes / 1e6:,.1f} MB; {len(done.kept)} kept"]
     )
+
+
+exports = typer.Typer(no_args_is_help=True, help="Hand a run to other tools.")
+app.add_typer(exports, name="export")
+
+
+@exports.command()
+def openlineage(
+    store: Store = None,
+    run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
+    output: Annotated[str, typer.Option(metavar="FILE|URL", help="A file to append to, or a URL.")] = "/dev/stdout",
+) -> None:
+    """Write a run as OpenLineage events, one JSON object a line, or send them.
+
+    Example: [bold]codeintel export openlineage --output http://localhost:5000[/bold]
+    """
+    from codeintel.obs.exports import check_installed, send_openlineage  # noqa: PLC0415 - as above
+    from codeintel.obs.finished_run import finished_run  # noqa: PLC0415 - as above
+    from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
+
+    check_installed("openlineage")
+    place = open_store(_store(store))
+    settings = _settings(Path(), {"openlineage": output})
+    _sent(lambda: send_openlineage(finished_run(place, run), place.root, settings.openlineage))
+
+
+@exports.command()
+def opentelemetry(
+    store: Store = None,
+    run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
+) -> None:
+    """Send a run as OpenTelemetry spans to where the OTEL_* variables say."""
+    from codeintel.obs.exports import check_installed, send_opentelemetry  # noqa: PLC0415 - as above
+    from codeintel.obs.finished_run import finished_run  # noqa: PLC0415 - as above
+    from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
+
+    check_installed("opentelemetry")
+    place = open_store(_store(store))
+    _sent(lambda: send_opentelemetry(finished_run(place, run)))
+
+
+def _sent(send: Callable[[], str]) -> None:
+    """Say what was sent, or fail in one line: here sending is what was asked for."""
+    try:
+        say(send())
+    except CodeintelError:
+        raise
+    except Exception as error:
+        raise RunError(f"not sent: {type(error).__name__}: {str(error).strip().splitlines()[0][:300]}") from error
+
+
+@app.command()
+def ui(
+    store: Store = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes any that is free.")] = 8241,
+    data_dir: Annotated[
+        Path | None, typer.Option(readable=False, help="Where the UI keeps its data; `ui` in the store by default.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Start the Hamilton UI for this machine alone, and print its address; Ctrl-C ends it.
+
+    Builds made with [bold]codeintel build --track[/bold] appear in it.
+    """
+    from codeintel.hamilton_pipeline.ui_server import serve  # noqa: PLC0415 - as above
+    from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
+
+    settings = _settings(Path(), {})
+    place = data_dir or open_store(_store(store)).root / "ui"
+
+    def started(address: str) -> None:
+        if as_json:
+            write_json({"address": address, "user": settings.hamilton_user})
+        else:
+            print_lines([f"Hamilton UI of {settings.hamilton_user!r} at {address}; Ctrl-C ends it"])
+        sys.stdout.flush()
+        if browser and sys.stdout.isatty():
+            webbrowser.open(address)
+
+    serve(Path(os.path.realpath(place)), port, settings.hamilton_project, settings.hamilton_user, started)
 
 
 def _store(given: Path | None) -> Path:

@@ -106,6 +106,17 @@ def _switch(value: object, _: Path) -> bool:
     return value
 
 
+def _url(value: object, base: Path) -> str:
+    if not (text := _text(value, base)).startswith(("http://", "https://")):
+        raise ValueError("must be a URL that begins with http:// or https://")
+    return text
+
+
+def _place(value: object, base: Path) -> str:
+    text = _text(value, base) if not isinstance(value, Path) else str(value)
+    return text if not text or text.startswith(("http://", "https://")) else str(base / text)
+
+
 def _choice(*allowed: str) -> Parser:
     def parsed(value: object, _: Path) -> str:
         if value not in allowed:
@@ -180,6 +191,12 @@ class Settings:
     strict: bool = _setting(False, "Let extraction errors and contracts of severity `warn` fail the build.", _switch)
     wait: float = _setting(0.0, "Seconds to wait for a store that another build is writing.", _seconds, shown="`0`")
     track: bool = _setting(False, "Record the run for the Hamilton UI.", _switch)
+    openlineage: str = _setting(
+        "", "File or URL that gets the run as OpenLineage events; a file is appended to, one event a line.", _place
+    )
+    opentelemetry: bool = _setting(
+        False, "Send the run as OpenTelemetry spans to where the `OTEL_*` variables say.", _switch
+    )
     namespace: str = _setting(
         "", "Part of every id, so that graphs of several repositories can be united.", _text,
         changes="results", flag=False,
@@ -193,6 +210,27 @@ class Settings:
         changes="results", flag=False,
     )  # fmt: skip
     hamilton_dag_name: str = _setting("codeintel_semantic_v1", "Name of the DAG in the Hamilton UI.", _name, flag=False)
+    hamilton_project: str = _setting(
+        "codeintel", "Project of the Hamilton UI, by name or number; made if there is none of that name.", _name,
+        flag=False,
+    )  # fmt: skip
+    hamilton_user: str = _setting("codeintel", "Who the Hamilton UI is told is building.", _name, flag=False)
+    hamilton_api_url: str = _setting(
+        "http://127.0.0.1:8241", "Where the Hamilton UI takes what is tracked.", _url, flag=False
+    )
+    hamilton_ui_url: str = _setting(
+        "", "Where people see the Hamilton UI, if that is another address.", _text, flag=False,
+        shown="`hamilton_api_url`",
+    )  # fmt: skip
+    telemetry_flush: float = _setting(
+        0.5, "Seconds that a finished build waits, for each of tracking and exports, to have what it sent confirmed.",
+        _seconds, flag=False,
+    )  # fmt: skip
+    capture: Literal["limits", "off"] = _setting(
+        "limits", "What the tracker may see of values: `limits`, what `HAMILTON_CAPTURE_DATA_STATISTICS` and the "
+        "limits beside it allow, by default nothing; `off`, nothing whatever they say.", _choice("limits", "off"),
+        flag=False,
+    )  # fmt: skip
     on_unknown_task: Literal["raise", "skip"] = _setting(
         "raise", "What to do with a Hamilton node that the plan does not list: `raise` an error before the first task, "
         "or `skip` it.", _choice("raise", "skip"), flag=False,
@@ -208,6 +246,8 @@ class Settings:
 
 
 MEANINGS: Mapping[str, Meaning] = {each.name: each.metadata["meaning"] for each in fields(Settings)}
+PLACES = ("hamilton_api_url", "openlineage")
+"""Settings that say where something is sent or written to: a repository, which may be anybody's, has no say in them."""
 
 
 def load_settings(
@@ -227,6 +267,10 @@ def load_settings(
     values: dict[str, object] = {"store": repository / ".codeintel"}
     for key, value in _declared(pyproject).items():
         name = key.replace("-", "_")
+        if name in PLACES:
+            raise UsageError(
+                f"[tool.codeintel] {key} is not for a repository to say; use the command line or {PREFIX}{name.upper()}"
+            )
         values[name] = _parsed(name, value, f"[tool.codeintel] {key}", repository)
     for variable, text in sorted(environ.items()):
         if variable.startswith(PREFIX) and text:
@@ -274,7 +318,8 @@ _PAGE = """\
 A setting comes from the command line, else from the environment, else from `[tool.codeintel]` in the repository's
 `pyproject.toml`, else it has its default. In the environment the items of a list are separated by commas, and an empty
 variable counts as not set. A relative path is relative to the working directory, in `pyproject.toml` to the repository.
-An unknown name is an error.
+An unknown name is an error, and so is a place to send or write to (`hamilton_api_url`, `openlineage`) in
+`pyproject.toml`: what leaves the machine is not for a repository to say.
 
 ```toml
 [tool.codeintel]

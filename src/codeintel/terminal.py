@@ -90,6 +90,9 @@ def tell(result: BuildResult, as_json: bool) -> None:
     print_lines([did])
     for name, message in sorted(result.errors.items()):
         say(f"failed {name}: {message}")
+    for name, became in result.telemetry.items():
+        if became.startswith("failed"):
+            say(f"{name} {became}")
     for name, message in sorted(result.warnings.items()):
         say(f"warning {name}: {message}")
     by_reason: dict[str, list[str]] = {}

@@ -45,6 +45,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     # what each thread of the driver and each worker process did when, in seconds since the run began
     "spans": {"lane": _STR, "task": _STR, "node": _STR, "started": _REAL, "ended": _REAL},
     "cache_log": {"node_name": _STR, "actor": _STR, "event": _STR, "message": _STR, "value": _STR},
+    "run_metadata": {"key": _STR, "value": _STR},
     "contract_results": {
         "table": _STR, "rule": _STR, "severity": _STR, "outcome": _STR, "count": _INT, "rows": _STRS,
     },

@@ -20,6 +20,7 @@ from codeintel.hamilton_pipeline.process_usage import peak_resident_bytes
 from codeintel.hamilton_pipeline.readings import Reading
 from codeintel.hamilton_pipeline.run_frame import RunFrame, Watch, table_values
 from codeintel.hamilton_pipeline.semantic_registry import REGISTRY, Entry
+from codeintel.hamilton_pipeline.telemetry import Tracking
 from codeintel.obs.diagnostics import Row, artifact_names
 from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeOutcome
 from codeintel.relspec.execution_plan import ExecutionPlan
@@ -58,6 +59,9 @@ def unchanged_run(
         return None
     if not set(OF_PLAN_AND_TABLES) <= set(artifact_names(artifacts_of(store, before.run_id))):
         return None
+    tracking, graph = frame.tracking, frame.tracking.kept_graph(plan.signature) if frame.tracking else None
+    if tracking is not None and graph is None:
+        return None  # telling of a plan takes its driver's graph
     with closing(Results(store.cache, store.objects)) as results:
         found = predict(plan, readings, results)
     if found.to_run(plan):
@@ -78,6 +82,8 @@ def unchanged_run(
     artifacts = run_artifacts(plan, ExecutionOutcome(nodes), found.actions, tasks)
     artifacts[cache_lineage.LINEAGE] = _lineage(plan, found.versions, tasks, settings, {}, found.keys)
     artifacts[cache_lineage.SOURCE_CHANGES], artifacts[SPANS] = [], _reading_spans(readings, frame.clock)
+    if tracking is not None and graph is not None:
+        tracking.begin(frame.run_id, frame.started, plan, before.pipeline, before.repository, graph)
     total = before.files["total"]
     return frame.end(
         plan,
@@ -157,7 +163,7 @@ def run_plan(
     from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.workers import process_workers  # noqa: PLC0415 - see the top
 
-    store = frame.store
+    store, repository = frame.store, str(parameters.get("repository", ""))
     before = {name: stored.handle(name) for name, stored in (frame.before.handles if frame.before else {}).items()}
     with (
         closing(Results(store.cache, store.objects)) as results,
@@ -180,7 +186,10 @@ def run_plan(
                 watch.progress,
                 findings=contract_results.recall_findings(store, plan, predicted, results),
             )
-            done = _executed(plan, bench, predicted, settings, watch)
+            if (tracking := frame.tracking) is not None and not tracking.begun:
+                graph = _graph(tracking, plan, bench)
+                tracking.begin(frame.run_id, frame.started, plan, pipeline.name, repository, graph)
+            done = _executed(plan, bench, predicted, settings, watch, tracking)
             handles = table_values(done.values, plan)
             files, damage = _file_counts(bench, handles)
             damaged = damage or any(isinstance(e, DamagedObjectError) for e in done.outcome.failed.values())
@@ -213,7 +222,7 @@ def run_plan(
     return frame.end(
         plan,
         pipeline=pipeline.name,
-        repository=str(parameters.get("repository", "")),
+        repository=repository,
         identity=identity,
         status=status,
         tasks=tasks,
@@ -228,10 +237,29 @@ def run_plan(
     )
 
 
-def _executed(plan: ExecutionPlan, bench: Bench, predicted: Prediction, settings: Settings, watch: Watch) -> _Executed:
+def _graph(tracking: Tracking, plan: ExecutionPlan, bench: Bench) -> bytes:
+    """The graph of a driver of the whole plan, whatever of it has to run, as a tracker is told of it."""
+    from codeintel.hamilton_pipeline.driver_factory import build_driver  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.tracking_hooks import graph_described  # noqa: PLC0415 - see the top
+
+    if (graph := tracking.kept_graph(plan.signature)) is None:
+        graph = graph_described(build_driver(plan, bench).hamilton.graph)
+        tracking.keep_graph(plan.signature, graph)
+    return graph
+
+
+def _executed(
+    plan: ExecutionPlan,
+    bench: Bench,
+    predicted: Prediction,
+    settings: Settings,
+    watch: Watch,
+    tracking: Tracking | None,
+) -> _Executed:
     """Values of the tasks that have one, and what became of each. Ctrl-C ends the workers; the outcome says so."""
     from codeintel.hamilton_pipeline.cache_adapter import CausalCacheAdapter  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.driver_factory import build_driver  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.tracking_hooks import TrackingHook  # noqa: PLC0415 - see the top
 
     limit, memory = None, dict[str, float]()
     if settings.memory_limit is not None:
@@ -246,7 +274,7 @@ def _executed(plan: ExecutionPlan, bench: Bench, predicted: Prediction, settings
         on_unknown=settings.on_unknown_task,
         memory_limit=limit,
         memory=memory,
-        adapters=[cache],
+        adapters=[cache] if tracking is None else [cache, TrackingHook(tracking)],
         observe=watch.event,
         on_interrupt=lambda _outcome: bench.workers.close(at_once=True),
     )

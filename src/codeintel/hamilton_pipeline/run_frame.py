@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
@@ -11,7 +12,9 @@ from typing import Any
 
 from codeintel.datafusion_engine.diagnostics import OF_PLAN_AND_TABLES, plan_artifacts
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds, peak_resident_bytes
-from codeintel.obs.diagnostics import Row, link, link_artifacts, write_artifacts
+from codeintel.hamilton_pipeline.run_tags import run_tags
+from codeintel.hamilton_pipeline.telemetry import Tracking
+from codeintel.obs.diagnostics import RUN_METADATA, Row, add_metadata, link, link_artifacts, write_artifacts
 from codeintel.relspec.execution_outcome import NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan, plan_to_json
 from codeintel.store.directory import Store, write_atomically
@@ -40,7 +43,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class RunFrame:
-    """A run from its first clock reading to its manifest. `before` is the run that was current when it began."""
+    """A run from its first clock reading to its manifest. `before` is the run that was current when it began.
+
+    `tracking` is there if the run is tracked.
+    """
 
     store: Store
     before: Manifest | None
@@ -48,13 +54,16 @@ class RunFrame:
     started: datetime
     clock: float
     cpu_before: float
+    dag_name: str
+    tracking: Tracking | None
 
     @classmethod
-    def begin(cls, store: Store, started: datetime, clock: float, cpu_before: float) -> RunFrame:
+    def begin(
+        cls, store: Store, started: datetime, clock: float, cpu_before: float, dag_name: str, tracking: Tracking | None
+    ) -> RunFrame:
         """With the store's lock held. Ids sort as runs began: that is when `clock` and `cpu_before` were read."""
-        return cls(
-            store, current_run(store), f"{started:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}", started, clock, cpu_before
-        )
+        run_id = f"{started:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+        return cls(store, current_run(store), run_id, started, clock, cpu_before, dag_name, tracking)
 
     def end(
         self,
@@ -80,6 +89,8 @@ class RunFrame:
         With `unchanged`, plan and tables are those of the run before, and so are the artifacts about them.
         """
         folder = artifacts_of(self.store, self.run_id)
+        tags = run_tags(plan, dag_name=self.dag_name, pipeline=pipeline, repository=repository)
+        artifacts = {**artifacts, RUN_METADATA: [*tags.items(), ("tracking", "off")]}
         if unchanged and self.before:
             before = self.before.run_id
             write_artifacts(folder, artifacts)
@@ -109,6 +120,10 @@ class RunFrame:
             identity=identity,
         )
         write_run(self.store, manifest)
+        if self.tracking is not None:  # what was built is kept before anybody waits for a server
+            said = self.tracking.metadata(self.tracking.end(status, folder))
+            with suppress(OSError):
+                add_metadata(folder, said)
         return manifest
 
 

@@ -26,6 +26,16 @@ def write_artifacts(folder: Path, artifacts: Mapping[str, Sequence[Row]]) -> Non
         (folder / f"{name}{_SUFFIX}").write_bytes(zlib.compress(msgspec.json.encode(rows), 1))
 
 
+RUN_METADATA = "run_metadata"
+"""Artifact with the tags of a run as a tracker gets them, and what became of telling others about it."""
+
+
+def add_metadata(folder: Path, rows: Mapping[str, str]) -> None:
+    """Rows of the artifact `run_metadata`, by key; later values replace earlier ones. Raises OSError."""
+    known = dict(read_artifact(folder, RUN_METADATA))
+    write_artifacts(folder, {RUN_METADATA: [*{**known, **rows}.items()]})
+
+
 def link_artifacts(source: Path, target: Path, names: Iterable[str]) -> None:
     """Artifacts of one run as those of another."""
     target.mkdir(parents=True, exist_ok=True)
