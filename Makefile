@@ -26,7 +26,7 @@ lint: $(VENV)/.lint
 	$(BIN)/deptry .
 	$(BIN)/python -c 'import sys; from codeintel.cpg.contracts import contract_faults; sys.exit("\n".join(contract_faults()) or None)'
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test $(VENV)/.bench
 	$(BIN)/python benchmarks/cold.py $(ARGS)
 	$(BIN)/python benchmarks/rebuild.py
 	$(BIN)/python benchmarks/engine.py
@@ -34,6 +34,9 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/edits.py
 	$(BIN)/python benchmarks/crash.py
 	$(BIN)/python benchmarks/tracking.py
+	$(BIN)/python benchmarks/recovery.py
+	$(BIN)/python benchmarks/def_use.py
+	$(BIN)/python benchmarks/def_use_trace.py
 
 docs: $(VENV)/.test
 	$(BIN)/python -c 'from codeintel.settings import settings_markdown; print(end=settings_markdown())' > docs/settings.md
@@ -63,6 +66,6 @@ $(VENV)/.pip: $(VENV)/.created
 	$(PIP) install --upgrade 'pip>=25.1'
 	touch $@
 
-$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.pip $(VENV)/.installed $(PINNED)
+$(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(VENV)/.pip $(VENV)/.installed $(PINNED)
 	$(PIP) install --constraint constraints.txt --group $*
 	touch $@

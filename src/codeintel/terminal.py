@@ -81,8 +81,11 @@ def tell(result: BuildResult, as_json: bool) -> None:
             table.add_row(name, f"{facts['rows']:,}", str(facts["version"]))
         out.print(table)
     files, tasks = result.files, result.tasks
+    broken = files["recovered"] + files["failed"]
+    recovered = f"{files['recovered']:,} recovered, " if files["recovered"] else ""
     did = (
-        f"{result.status}: {files['total']:,} files, {files['extracted']:,} extracted, {files['failed']:,} failed; "
+        f"{result.status}: {files['total']:,} files, {files['extracted']:,} extracted, {recovered}"
+        f"{files['failed']:,} failed; "
         f"{tasks['ran']} of {tasks['planned']} tasks ran, {tasks['reused']} reused, {tasks['failed']} failed, "
         f"{tasks['skipped']} skipped; {result.wall_s:.1f} s, "
         f"{result.cpu_s:.1f} CPU s, {result.peak_rss_mb:,.0f} MB"
@@ -102,13 +105,13 @@ def tell(result: BuildResult, as_json: bool) -> None:
         say(f"skipped ({reason}): {', '.join(sorted(names))}")
     if result.status != "ok":
         say("nothing was published; the run before stays current")
-    if result.status == "failed" and not result.errors and files["failed"]:
+    if result.status == "failed" and not result.errors and broken:
         asked = f"codeintel sql --run {result.run_id} 'SELECT * FROM extract_errors'"  # noqa: S608 - for people
-        say(f"--strict asks for no failed files; why they failed: {asked}")
+        say(f"--strict asks for files without errors; what is wrong: {asked}")
     if result.status == "failed" and not result.errors and result.warnings:
         say("--strict asks for no broken contracts")
-    if result.status == "ok" and files["failed"]:
-        say("why files failed: codeintel sql 'SELECT * FROM extract_errors'")
+    if result.status == "ok" and broken:
+        say("what is wrong with files: codeintel sql 'SELECT * FROM extract_errors'")
 
 
 def write_json(value: Any) -> None:  # Any: whatever msgspec can encode

@@ -52,7 +52,7 @@ def price_of(good):
 """,
     "tools/run.py": "import shop\nprint(shop.Cart('ada', 'tea').total())\n",
     "tools/shop.py": "x = 1\n",
-    "broken.py": "def f(:\n    pass\n",
+    "broken.py": "):\n",
     "latin.py": b"# -*- coding: latin-1 -*-\ns = '\xe9t\xe9'\n",
 }
 

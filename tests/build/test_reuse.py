@@ -49,7 +49,7 @@ def test_a_build_in_which_nothing_changed_runs_only_the_sources_and_commits_noth
     first = codeintel.build(root, jobs=1)
     second = codeintel.build(root, jobs=1)
     assert ran(root / ".codeintel") <= SOURCES
-    assert second.files == {"total": 7, "extracted": 0, "reused": 7, "failed": 1}
+    assert second.files == {"total": 7, "extracted": 0, "reused": 7, "recovered": 0, "failed": 1}
     assert second.tables == first.tables
 
 
@@ -86,7 +86,7 @@ def test_only_the_changed_file_of_a_bucket_is_extracted_again(make_repository: M
     codeintel.build(root, jobs=1, bucket_count=1)
     (root / "m3.py").write_text("def f3(x, y):\n    return x * y\n")
     assert codeintel.build(root, jobs=1, bucket_count=1).files == {
-        "total": 12, "extracted": 1, "reused": 11, "failed": 0,
+        "total": 12, "extracted": 1, "reused": 11, "recovered": 0, "failed": 0,
     }  # fmt: skip
     clean = root.parent / "clean"
     codeintel.build(root, jobs=1, bucket_count=1, store=clean)

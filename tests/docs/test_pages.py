@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.compile(r"```python\n(.*?)```(?:\n```text\n(.*?)```)?", re.DOTALL)
-PAGES = ("docs/reading.md",)
+PAGES = ("docs/reading.md", "docs/recovery.md")
 
 
 def rewritten(page: Path, store: Path) -> str:

@@ -51,3 +51,15 @@ def facts(tables: Tables) -> Facts:
         return {name: table.to_pylist() for name, table in tables(listed, namespace).items()}
 
     return extract
+
+
+def dominance_rows(rows: Rows) -> Rows:
+    """All edges of each kind of dominance, those that straight steps of control flow stand for among them."""
+    found: Rows = {"DOMINATE": [], "POST_DOMINATE": [], "CDG": []}
+    for step in rows["cfg_edges"]:
+        if step["is_straight"]:
+            found["DOMINATE"].append({"src": step["src"], "dst": step["dst"], "label": ""})
+            found["POST_DOMINATE"].append({"src": step["dst"], "dst": step["src"], "label": ""})
+    for row in rows["dominance_edges"]:
+        found[row["kind"]].append(row)
+    return found

@@ -31,16 +31,16 @@ DEEP = {
 @pytest.mark.parametrize(
     ("source", "stage", "error", "line"),
     [
-        (b"x = 1\ny = '\xff'\n", "decode", "UnicodeDecodeError", 2),
+        (b"# x = 1\ny = '\xff'\n", "decode", "UnicodeDecodeError", 2),
         (b"# coding: nonsense\n", "decode", "SyntaxError", 1),
         (b"# coding: rot13\nk = 1\n", "parse", "SyntaxError", None),
-        (b"x = 1\n\0", "parse", None, None),
+        (b"x = 1\0\n", "parse", None, None),
         (bytes(range(256)), "decode", "UnicodeDecodeError", None),
-        (b"def f(:\n", "parse", "SyntaxError", 1),
-        (b"if x:\npass\n", "parse", "IndentationError", 2),
+        (b"x y\n", "parse", "SyntaxError", 1),
+        (b"x y:\npass z\n", "parse", "SyntaxError", 1),
         *((source.encode(), "parse", None, None) for source in DEEP.values()),
     ],
-    ids=["not-utf-8", "unknown-encoding", "no-text-encoding", "nul", "binary", "syntax", "indentation", *DEEP],
+    ids=["not-utf-8", "unknown-encoding", "no-text-encoding", "nul", "binary", "syntax", "block", *DEEP],
 )
 def test_a_file_that_cannot_be_parsed_is_a_row_with_its_stage(
     facts: Facts, source: bytes, stage: str, error: str | None, line: int | None

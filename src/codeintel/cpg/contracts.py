@@ -12,7 +12,12 @@ from codeintel.relspec.pipeline import Contract, Reference, Table
 _PATH = "path of the file below the repository root, with `/`; `<external>` for nodes of no file"
 _BUCKET = "partition: xxh64(path) modulo the store's bucket count"
 
-EDGE_KINDS = frozenset({"AST", "CONTAINS", "ARGUMENT", "RECEIVER", "BINDS", "REF", "IMPORTS"})
+EDGE_KINDS = frozenset(
+    {
+        "AST", "CONTAINS", "ARGUMENT", "RECEIVER", "BINDS", "REF", "IMPORTS", "CFG", "DOMINATE", "POST_DOMINATE", "CDG",
+        "REACHING_DEF",
+    }
+)  # fmt: skip
 
 
 def _table(key: tuple[str, ...], /, **columns: tuple[pa.DataType, bool]) -> Table:
@@ -44,7 +49,8 @@ CONTRACTS = {
         grain="one row per node of the graph",
         meanings={
             "node_id": "edit-stable identity of the node",
-            "kind": "Python's own name: an `ast` class, `Binding` or `External`",
+            "kind": "Python's own name: an `ast` class, `Binding`, `External`, `Unparsed` for what cannot be parsed, "
+            "`Entry` or `Exit` of code",
             "label": "node type of the Code Property Graph specification",
             "path": _PATH,
             "owner_id": "module, class or function around it, for a binding its scope; null for modules and externals",
@@ -97,7 +103,7 @@ CONTRACTS = {
             "src": "node the edge leaves",
             "dst": "node it enters",
             "kind": "edge type of the CPG specification, or `BINDS`: from what binds a name to its binding",
-            "label": "AST field, argument name, how a name is bound or resolved; empty where nothing is to be said",
+            "label": "AST field, argument name, how a name is bound or resolved, branch, variable; empty for none",
             "ordinal": "place among edges of the same source, kind and label, from 0",
             "origin": "the table that says so",
             "confidence": "share of certainty, 0 to 1",
@@ -160,11 +166,12 @@ CONTRACTS = {
             "bytes": "size in bytes",
             "lines": "number of lines; null if the file was not read",
             "encoding": "encoding by byte order mark or PEP 263; null if it could not be told",
-            "status": "`ok`; `partial` if scopes are missing; `failed` if nothing but this row is known",
+            "status": "`ok`; `recovered` if it does not parse and what does is in the graph; `partial` if it parses "
+            "and its scopes are missing; `failed` if nothing but this row is known",
             "bucket": _BUCKET,
         },
         units={"bytes": "bytes", "lines": "lines", "bucket": "buckets"},
-        allowed={"status": frozenset({"ok", "partial", "failed"})},
+        allowed={"status": frozenset({"ok", "recovered", "partial", "failed"})},
         entity="file",
         join_keys=("path", "module"),
     ),
@@ -184,7 +191,8 @@ CONTRACTS = {
         grain="one row per fault of a file",
         meanings={
             "path": _PATH,
-            "stage": "`scan`, `read`, `decode`, `parse` or `scopes`",
+            "stage": "`scan`, `read`, `decode`, `parse`, `recovery` (a part that is left out or read as something "
+            "else) or `scopes`",
             "ordinal": "place among the faults of the file and stage, from 0",
             "error": "class of the fault",
             "message": "what is wrong",

@@ -61,7 +61,8 @@ _LABELS = {
         "Assert",
     ),
     "JUMP_TARGET": ("match_case",),
-    "BLOCK": ("ListComp", "SetComp", "DictComp", "GeneratorExp"),
+    "METHOD_RETURN": ("Exit",),
+    "BLOCK": ("Entry", "ListComp", "SetComp", "DictComp", "GeneratorExp"),
     "IMPORT": ("Import", "ImportFrom", "alias"),
     "LOCAL": ("Binding",),
     "DEPENDENCY": ("External",),
@@ -83,6 +84,7 @@ _LABELS = {
         "MatchAs",
         "MatchOr",
         "TypeIgnore",
+        "Unparsed",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from codeintel.extract.bindings import HOWS, RESOLUTIONS, Bindings, Resolver
-from codeintel.extract.calls import ARGUMENT_KINDS, arguments, calls
+from codeintel.extract.calls import ARGUMENT_KINDS, Arguments, Calls, arguments, calls
+from codeintel.extract.control_flow import ControlFlow, control_flow
+from codeintel.extract.data_flow import UNDEFINED, DataFlow, data_flow
 from codeintel.extract.definitions import (
     PARAMETER_KINDS,
     Definitions,
@@ -20,12 +23,16 @@ from codeintel.extract.definitions import (
     decorators,
     define,
     docstrings,
+    flow_ids,
     generators,
     parameters,
 )
-from codeintel.extract.grammar import CONTEXTS, FIELDS, KIND, KINDS
+from codeintel.extract.dominance import DOMINANCE_KINDS, dominance
+from codeintel.extract.function_effects import EFFECTS, SOURCES, FunctionEffects, function_effects
+from codeintel.extract.grammar import CONTEXTS, FIELDS, IS_OWNER, KIND, KINDS
 from codeintel.extract.ids import all_hashed, external_id, fields
 from codeintel.extract.imports import imports
+from codeintel.extract.pattern_flow import LABELS
 from codeintel.extract.properties import VALUE_TYPES, property_columns
 from codeintel.extract.reading import SourceFile
 from codeintel.extract.scopes import (
@@ -114,13 +121,21 @@ def chunk_tables(chunk: Chunk, namespace: str) -> dict[str, pa.Table]:
     imported = imports(files, syntax, texts)
     scopes = match_scopes(files, syntax, texts)
     bindings = Resolver(syntax, scopes, texts, texts.codes(imported.bound), alphabetical(texts)).bindings
+    flow = control_flow(syntax, texts)
+    reached = data_flow(syntax, texts, flow, scopes, bindings)
+    given = arguments(syntax)
+    made = calls(syntax, texts, given)
+    recovered = np.array([file.is_recovered for file in files], bool)
     tables = {
         **_file_tables(files, columns, chunk.exports),
         "ast_nodes": _ast_nodes(syntax, definitions, columns),
         "ast_props": _ast_props(syntax, columns),
         **_scope_tables(scopes, bindings, syntax, definitions, columns),
         **_definition_tables(syntax, texts, definitions, columns),
-        **_call_tables(syntax, texts, columns),
+        **_flow_tables(flow, syntax, definitions, columns, recovered),
+        **_data_flow_tables(reached, syntax, columns, recovered),
+        **_call_tables(given, made, syntax, columns),
+        "function_effects": _effects(function_effects(syntax, texts, scopes, bindings, made, reached), syntax, columns),
     }
     node = imported.node
     tables["imports"] = columns.table(
@@ -151,6 +166,11 @@ def _file_tables(
     files: list[SourceFile], columns: _Columns, exports: dict[int, tuple[list[str], bool]]
 ) -> dict[str, pa.Table]:
     faults = [(number, fault) for number, file in enumerate(files) for fault in file.faults]
+    before: Counter[tuple[int, str]] = Counter()
+    ordinals = []
+    for number, fault in faults:
+        ordinals.append(before[number, fault.stage])
+        before[number, fault.stage] += 1
     listed = [
         (number, at, name, complete)
         for number, (names, complete) in sorted(exports.items())
@@ -164,9 +184,9 @@ def _file_tables(
         ),
         "file_errors": columns.table(
             "file_errors", np.array([number for number, _ in faults], np.int32), stage=[f.stage for _, f in faults],
-            ordinal=np.zeros(len(faults), np.int32), error=[f.error for _, f in faults],
+            ordinal=ordinals, error=[f.error for _, f in faults],
             message=[_printable(f.message) for _, f in faults], line=[f.line for _, f in faults],
-            col=[f.col for _, f in faults], recovered=np.zeros(len(faults), bool),
+            col=[f.col for _, f in faults], recovered=[files[number].status != "failed" for number, _ in faults],
         ),
         "exports": columns.table(
             "exports", np.array(exporters, np.int32), position=list(positions), name=[_printable(n) for n in names],
@@ -326,9 +346,7 @@ def _hanging(name: str, target: str, rows: Hanging, syntax: Syntax, columns: _Co
     )  # fmt: skip
 
 
-def _call_tables(syntax: Syntax, texts: Texts, columns: _Columns) -> dict[str, pa.Table]:
-    given = arguments(syntax)
-    made = calls(syntax, texts, given)
+def _call_tables(given: Arguments, made: Calls, syntax: Syntax, columns: _Columns) -> dict[str, pa.Table]:
     return {
         "calls": columns.table(
             "calls", syntax.file[made.node], node_id=columns.node(made.node), func_id=columns.node(made.func),
@@ -340,3 +358,65 @@ def _call_tables(syntax: Syntax, texts: Texts, columns: _Columns) -> dict[str, p
             position=given.position, keyword=columns.text(given.keyword), kind=_word(ARGUMENT_KINDS, given.kind),
         ),
     }  # fmt: skip
+
+
+def _flow_tables(
+    flow: ControlFlow, syntax: Syntax, definitions: Definitions, columns: _Columns, recovered: np.ndarray
+) -> dict[str, pa.Table]:
+    """Nothing is called dead in a file that does not parse: what was left out may lead there."""
+    ends = flow_ids(flow.opener, syntax, definitions)
+    opener, is_exit = np.repeat(flow.opener, 2), np.tile([0, 1], len(flow.opener))
+    listed = np.argsort(2 * opener + is_exit, kind="stable")
+    ids = np.r_[definitions.node_id[flow.order.node], ends]
+    file = np.r_[syntax.file[flow.order.node], syntax.file[opener]]
+    found = dominance(flow)
+    onward = np.flatnonzero(flow.follows)
+    sources, targets = np.r_[onward, flow.source], np.r_[onward + 1, flow.target]
+    labels = np.r_[flow.follow_label[onward], flow.label]
+    implicit = np.r_[np.zeros(len(onward), bool), flow.is_implicit]
+    is_straight = np.zeros(len(flow.order.node), bool)
+    is_straight[found.straight] = True
+    is_straight = np.r_[is_straight[onward], np.zeros(len(flow.source), bool)]
+    rows = np.argsort(file[sources].astype(np.int64) << 32 | sources, kind="stable")
+    dead = flow.order.node[~flow.reachable[: len(flow.order.node)]]
+    dead = dead[~recovered[syntax.file[dead]]]
+    below = np.argsort(file[found.source].astype(np.int64) << 32 | found.source, kind="stable")
+    return {
+        "flow_nodes": columns.table(
+            "flow_nodes", file[len(flow.order.node) :][listed], node_id=ends[listed],
+            kind=_word(["Entry", "Exit"], is_exit[listed]), unit_id=columns.node(opener[listed]),
+            owner_id=columns.node(np.where(IS_OWNER[syntax.kind[opener]], opener, syntax.owner[opener])[listed]),
+        ),
+        "cfg_edges": columns.table(
+            "cfg_edges", file[sources[rows]], src=ids[sources[rows]], dst=ids[targets[rows]],
+            label=_word(LABELS, labels[rows]), is_implicit=implicit[rows], is_straight=is_straight[rows],
+        ),
+        "unreachable_nodes": columns.table("unreachable_nodes", syntax.file[dead], node_id=columns.node(dead)),
+        "dominance_edges": columns.table(
+            "dominance_edges", file[found.source[below]], src=ids[found.source[below]], dst=ids[found.target[below]],
+            kind=_word(DOMINANCE_KINDS, found.kind[below]), label=_word(LABELS, found.label[below]),
+        ),
+    }  # fmt: skip
+
+
+def _data_flow_tables(found: DataFlow, syntax: Syntax, columns: _Columns, recovered: np.ndarray) -> dict[str, pa.Table]:
+    """No use is certainly undefined in a file that does not parse: what was left out may define it."""
+    certainty = np.maximum(found.certainty, recovered[syntax.file[found.undefined]] * UNDEFINED.index("possibly"))
+    return {
+        "reaching_definitions": columns.table(
+            "reaching_definitions", syntax.file[found.use], src=columns.node(found.definition),
+            dst=columns.node(found.use), name=columns.text(found.name), confidence=found.confidence,
+        ),
+        "undefined_uses": columns.table(
+            "undefined_uses", syntax.file[found.undefined], node_id=columns.node(found.undefined),
+            name=columns.text(syntax.name[found.undefined]), certainty=_word(UNDEFINED, certainty),
+        ),
+    }  # fmt: skip
+
+
+def _effects(found: FunctionEffects, syntax: Syntax, columns: _Columns) -> pa.Table:
+    return columns.table(
+        "function_effects", syntax.file[found.function], owner_id=columns.node(found.function),
+        effect=_word(EFFECTS, found.effect), ordinal=found.ordinal, name=columns.text(found.name),
+        source=_word(SOURCES, found.source), value=columns.text(found.value),
+    )  # fmt: skip

@@ -84,6 +84,26 @@ def define(files: list[SourceFile], syntax: Syntax, texts: Texts, namespace: str
 _NODE = fields("node")
 
 
+def flow_ids(openers: np.ndarray, syntax: Syntax, definitions: Definitions) -> np.ndarray:
+    """Ids of the entry and the exit of each opener's own code, in turns: one hash per owner, plus the place inside it.
+
+    The owner's own code comes first, then that of its lambdas and comprehensions in the order of the source.
+    """
+    home = np.where(IS_OWNER[syntax.kind[openers]], openers, syntax.owner[openers])
+    order = np.lexsort((openers, home))
+    owners, first, count = np.unique(home[order], return_index=True, return_counts=True)
+    prefixes = [definitions.prefix[at] for at in definitions.at[owners].tolist()]
+    ids = np.empty((len(openers), 2), np.int64)
+    place = (np.arange(len(order)) - np.repeat(first, count)).astype(np.uint64)
+    for column, domain in enumerate((_ENTRY, _EXIT)):
+        bases = np.array([hashed(domain + prefix) for prefix in prefixes], np.int64)
+        ids[order, column] = (np.repeat(bases, count).view(np.uint64) + place).view(np.int64)
+    return ids.ravel()
+
+
+_ENTRY, _EXIT = fields("entry"), fields("exit")
+
+
 def _defined_in(syntax: Syntax, nodes: np.ndarray) -> np.ndarray:
     """The module, class, function or lambda whose scope each node stands in, comprehensions looked through."""
     outer = syntax.scope[nodes] >> 1

@@ -14,6 +14,13 @@ from enum import IntEnum
 
 import numpy as np
 
+
+class Unparsed(ast.stmt):
+    """Unparsed"""  # noqa: D400 (its signature)
+
+    # A statement, or an expression, that could not be read and was left out; see `recovery`.
+
+
 # Children of these sums have no place of their own: they are columns of their parent, never rows.
 COLUMNS_OF_PARENT = ("expr_context", "boolop", "operator", "unaryop", "cmpop")
 
@@ -133,6 +140,7 @@ def _classes() -> list[type[ast.AST]]:
     """
     barred = tuple(getattr(ast, name) for name in COLUMNS_OF_PARENT)
     found = [value for value in vars(ast).values() if isinstance(value, type) and issubclass(value, ast.AST)]
+    found.append(Unparsed)
     return sorted(
         {
             cls

@@ -21,7 +21,7 @@ from codeintel.extract.ast_rows import Walk
 from codeintel.extract.chunk_tables import Chunk, chunk_tables
 from codeintel.extract.imports import changes_of_all, exported_names
 from codeintel.extract.reading import SourceFile, read_scopes, read_source
-from codeintel.extract.syntax import Syntax, Texts
+from codeintel.extract.syntax import Property, Syntax, Texts
 from codeintel.extract.tables import TABLES
 
 GROUP_BYTES = 100_000
@@ -97,14 +97,21 @@ def _read_chunk(rows: list[tuple[Any, ...]], repository: Path, max_file_bytes: i
         group = [read_source(repository, max_file_bytes, *row) for row in group_rows]
         trees = [(number, file.tree) for number, file in enumerate(group, len(files)) if file.tree is not None]
         starts = [file.line_starts for file in group if file.tree is not None]
+        recovered = np.array([file.is_recovered for file in group if file.tree is not None], bool)
         files += group
         if not trees:
             continue
         syntax = Walk([tree for _, tree in trees], starts, texts).columns
         syntax.file = np.array([number for number, _ in trees], np.int32)[syntax.file]
+        if recovered.any():
+            modules = np.flatnonzero(syntax.parent < 0)[recovered]
+            syntax.properties.append(Property("recovered", modules, [True] * len(modules)))
         parts.append(syntax)
         changes = changes_of_all(syntax, texts)
-        exports |= {number: exported_names(tree, changes[number]) for number, tree in trees if number in changes}
+        for number, tree in trees:
+            if number in changes:
+                names, is_complete = exported_names(tree, changes[number])
+                exports[number] = names, is_complete and not files[number].is_recovered
         del trees  # what is needed of them is in the columns
         for file in group:
             file.tree = None

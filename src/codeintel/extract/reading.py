@@ -8,9 +8,11 @@ from __future__ import annotations
 import _symtable
 import codecs
 import os
+import re
 import tokenize
 from ast import Module, PyCF_ONLY_AST
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +20,17 @@ import numpy as np
 
 from codeintel.fingerprint import digest_bytes
 
-Stage = Literal["scan", "read", "decode", "parse", "scopes"]
+Stage = Literal["scan", "read", "decode", "parse", "recovery", "scopes"]
 
 # What compiling hostile source is known to raise. ValueError: NUL bytes (before 3.12), surrogates. SystemError: bugs of
 # the parser that it noticed. MemoryError: its own stack bound, not the machine's memory.
 COMPILE_ERRORS = (
     SyntaxError, ValueError, MemoryError, RecursionError, OverflowError, SystemError, LookupError, AssertionError,
 )  # fmt: skip
+
+MOST_NOTES = 20  # rows about what recovery left out of one file
+MOST_BINARY = 0.3  # share of bytes that are no text, above which a file is taken for binary
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,15 @@ class SourceFile:
     path: str
     module: str
     bucket: int
-    raw: bytes | None = None  # of a file that parsed, until its scopes are read
+    parsed: bytes | str | None = None  # what the tree was made of, until its scopes are read
     encoding: str | None = None
     tree: Module | None = None
     symbols: Any = None  # the raw table of `_symtable`, which has no type of its own
     line_starts: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     remap: np.ndarray | None = None
     lines: int | None = None
-    status: Literal["ok", "partial", "failed"] = "failed"
+    status: Literal["ok", "recovered", "partial", "failed"] = "failed"
+    is_recovered: bool = False  # the tree lacks what could not be parsed
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -79,19 +86,17 @@ def read_source(
     if isinstance(raw, Fault):
         source.faults.append(raw)
         return source
-    for step in (_decode, _parse):
-        if fault := step(source, raw):
-            source.faults.append(fault)
-            return source
-    source.raw = raw
+    if fault := _decode(source, raw) or _parse(source, raw):
+        source.faults.append(fault)
+        _recover(source, raw)
     return source
 
 
 def read_scopes(source: SourceFile) -> None:
     """Have the compiler work out the scopes of a file that was parsed, and let go of its bytes."""
-    if source.raw is not None and (fault := _scopes(source, source.raw)):
+    if source.parsed is not None and (fault := _scopes(source, source.parsed)):
         source.faults.append(fault)
-    source.raw = None
+    source.parsed = None
 
 
 def _read(location: Path, digest: str, size: int, max_file_bytes: int) -> bytes | Fault:
@@ -187,21 +192,58 @@ def _remap(raw: bytes, text: str, encoding: str) -> np.ndarray:
     return np.r_[np.repeat(starts, widths), len(raw)]
 
 
-def _parse(source: SourceFile, raw: bytes) -> Fault | None:
+def _compiled(source: str | bytes, path: str) -> Module | BaseException:
     try:
-        source.tree = compile(raw, source.path, "exec", PyCF_ONLY_AST, dont_inherit=True)
+        return compile(source, path, "exec", PyCF_ONLY_AST, dont_inherit=True)
     except COMPILE_ERRORS as problem:
-        return _compile_fault("parse", problem)
-    source.status = "partial"
+        return problem
+
+
+def _parse(source: SourceFile, raw: bytes) -> Fault | None:
+    found = _compiled(raw, source.path)
+    if not isinstance(found, Module):
+        return _compile_fault("parse", found)
+    source.tree, source.parsed, source.status = found, raw, "partial"
     return None
 
 
-def _scopes(source: SourceFile, raw: bytes) -> Fault | None:
+def _recover(source: SourceFile, raw: bytes) -> None:
+    """Read the parts of a file that parse, if its text can be told."""
+    text = _text(source, raw)
+    if text is None:
+        return
+    # Only broken files need tree-sitter.
+    from codeintel.extract.recovery import recover  # noqa: PLC0415
+
+    begin = int(source.line_starts[0])  # behind a byte order mark
+    found = recover(text[begin:], (source.line_starts - begin).tolist(), partial(_compiled, path=source.path))
+    if found is None:
+        return
+    source.tree, source.parsed, source.status, source.is_recovered = found.tree, found.text, "recovered", True
+    told = [Fault("recovery", "LeftOut" if n.left_out else "ReadAs", n.message, n.line, n.col) for n in found.notes]
+    if len(told) > MOST_NOTES:
+        told[MOST_NOTES:] = [Fault("recovery", "More", f"{len(told) - MOST_NOTES} more parts are not read as written")]
+    source.faults += told
+
+
+def _text(source: SourceFile, raw: bytes) -> bytes | None:
+    """A file's text as UTF-8, for `line_starts`; bytes that are none are NUL. None if it cannot be told."""
+    if source.encoding in ("utf-8", "utf-8-sig"):
+        text = _NOT_UTF8.sub("\0", raw.decode("utf-8", "surrogateescape")).encode()
+        return text if text.count(0) <= MOST_BINARY * len(text) else None
     try:
-        source.symbols = _symtable.symtable(raw, source.path, "exec")
+        return raw.decode(source.encoding or "").encode("utf-8", "surrogatepass")
+    except (LookupError, ValueError):
+        return None
+
+
+def _scopes(source: SourceFile, parsed: bytes | str) -> Fault | None:
+    try:
+        source.symbols = _symtable.symtable(parsed, source.path, "exec")
     except COMPILE_ERRORS as problem:
         return _compile_fault("scopes", problem)
-    source.status = "ok"
+    if not source.is_recovered:
+        source.status = "ok"
     return None
 
 

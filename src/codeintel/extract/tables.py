@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from codeintel.relspec.pipeline import Table
 
-STRING, INT64, INT32, BOOL = pa.string(), pa.int64(), pa.int32(), pa.bool_()
+STRING, INT64, INT32, BOOL, FLOAT = pa.string(), pa.int64(), pa.int32(), pa.bool_(), pa.float32()
 
-_TYPES = {"s": STRING, "l": INT64, "i": INT32, "b": BOOL}
+_TYPES = {"s": STRING, "l": INT64, "i": INT32, "b": BOOL, "f": FLOAT}
 
 
 def _table(key: tuple[str, ...], /, **columns: str) -> Table:
@@ -23,10 +23,11 @@ def _table(key: tuple[str, ...], /, **columns: str) -> Table:
     return Table(pa.schema([pa.field(name, _TYPES[kind[0]], kind.endswith("?")) for name, kind in fields]), key)
 
 
-# s string, l int64, i int32, b bool; ? may be null
+# s string, l int64, i int32, b bool, f float32; ? may be null
 TABLES: dict[str, Table] = {
     # One row per file of the scan. `lines` as an editor counts them, null if the file was not read; `encoding` by BOM
-    # and PEP 263 in `tokenize`'s spelling; `status`: ok, partial (parsed, but the compiler found no scopes), failed.
+    # and PEP 263 in `tokenize`'s spelling; `status`: ok, recovered (parsed but for what was left out), partial (parsed,
+    # but the compiler found no scopes), failed.
     "parsed_files": _table(("path",), lines="i?", encoding="s?", status="s"),
     # One row per node of `ast.walk` but contexts and operators. `owner_id`: the module, class or function around the
     # node (for a def the one around it, for a module itself). `field` and `ordinal`: the place in the parent, `ordinal`
@@ -149,7 +150,42 @@ TABLES: dict[str, Table] = {
     ),
     # One row per name in `__all__`; `is_complete`: whether that is statically all of it.
     "exports": _table(("path", "position"), position="i", name="s", is_complete="b"),
-    # One row per fault of a file; `stage`: scan, read, decode, parse, scopes.
+    # One row per way in or out (`kind`: Entry, Exit) of what runs on its own or in place: modules, class bodies,
+    # functions, lambdas, comprehensions. `unit_id`: the node of it; `owner_id`: that node if it is an owner, else the
+    # one around it.
+    "flow_nodes": _table(("node_id",), node_id="l", kind="s", unit_id="l", owner_id="l"),
+    # One row per step of control flow, see `control_flow`. `label`: empty, true, false, exception, loop, break,
+    # continue, return, yield. `is_implicit`: an exception that nothing in the unit names or catches.
+    # `is_straight`: the only way out of `src`, implicit exceptions aside, and into `dst`: each is the other's immediate
+    # dominator and post-dominator, and `dominance_edges` does not say so again.
+    "cfg_edges": _table(("src", "dst", "label"), src="l", dst="l", label="s", is_implicit="b", is_straight="b"),
+    # One row per node that no live code reaches.
+    "unreachable_nodes": _table(("node_id",), node_id="l"),
+    # One row per node and immediate dominator (`kind` DOMINATE) or post-dominator (POST_DOMINATE), from it to the node,
+    # but for the straight ones of `cfg_edges`; and per branch a node hangs on (CDG), from what decides, with the
+    # branch's `label`. See `dominance`.
+    "dominance_edges": _table(("src", "dst", "kind", "label"), src="l", dst="l", kind="s", label="s"),
+    # One row per definition and use it reaches, see `data_flow`: `src` the node that binds, `dst` the one that reads,
+    # `name` as the use has it. `confidence` is 1 where flow inside the unit says so, less where other code has a say.
+    "reaching_definitions": _table(("src", "dst"), src="l", dst="l", name="s", confidence="f"),
+    # One row per use that may come before any definition; `certainty`: certainly, possibly.
+    "undefined_uses": _table(("node_id",), node_id="l", name="s", certainty="s"),
+    # One row per thing that an owner does and others may see (`effect`): call, return, write_attribute, write_global,
+    # write_nonlocal; no positions. `ordinal`: of calls their number within the owner in the order of the source, else
+    # the place among the same effects by name. `name`: what is called or written, dotted; `?.x` if the object has no
+    # name. `source` and `value` say what is returned or stored where it is a parameter, attribute, global, or the
+    # result of a call (then its number).
+    "function_effects": _table(
+        ("owner_id", "effect", "ordinal"),
+        owner_id="l",
+        effect="s",
+        ordinal="i",
+        name="s?",
+        source="s?",
+        value="s?",
+    ),
+    # One row per fault of a file; `stage`: scan, read, decode, parse, recovery (what was left out, or read as something
+    # else), scopes. `recovered`: whether the file has a tree all the same.
     "file_errors": _table(
         ("path", "stage", "ordinal"),
         stage="s",

@@ -201,7 +201,8 @@ class QueryJob:
         inputs = {n: i.read(self.objects) for n, i in self.inputs.items()}
         found = session.execute(self.sql, inputs, self.output.schema, task=self.name, functions=self.functions)
         if self.buckets is not None and any(i.buckets is None for i in self.inputs.values()):
-            found = found.filter(pc.is_in(found.column("bucket"), pa.array(sorted(self.buckets), pa.int32())))
+            own = pc.is_in(found.column("bucket"), pa.array(sorted(self.buckets), pa.int32()))
+            found = found if pc.all(own).as_py() is not False else found.filter(own)
         return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0
 
 

@@ -55,7 +55,7 @@ def unchanged_run(
     store, before = frame.store, frame.before
     if before is None or settings.cache_policy == "off":
         return None
-    if settings.strict and (before.files["failed"] or before.warnings):
+    if settings.strict and (_broken(before.files) or before.warnings):
         return None
     if not set(OF_PLAN_AND_TABLES) <= set(artifact_names(artifacts_of(store, before.run_id))):
         return None
@@ -208,7 +208,7 @@ def run_plan(
     status: Status = "interrupted" if outcome.interrupted else "failed" if outcome.failed else "ok"
     checks = contract_results.contract_rows(plan, planned.contracts, bench.findings, outcome.failed.values())
     warnings = contract_results.warnings_of(checks)
-    if settings.strict and status == "ok" and (files["failed"] or warnings):
+    if settings.strict and status == "ok" and (_broken(files) or warnings):
         status = "failed"
     versions = {name: version_of(value) for name, value in done.values.items()}
     tasks = _task_runs(plan, bench, done)
@@ -381,11 +381,16 @@ def _reading_spans(readings: Mapping[str, Reading], clock: float) -> list[Row]:
     ]
 
 
+def _broken(files: Mapping[str, int]) -> int:
+    """How many files do not parse."""
+    return files["failed"] + files.get("recovered", 0)
+
+
 def _file_counts(bench: Bench, handles: Mapping[str, TableHandle]) -> tuple[dict[str, int], bool]:
     """Counts of files, and whether the facts about them turned out to be damaged."""
     from codeintel.store.partitions import read_buckets  # noqa: PLC0415 - see the top
 
-    counts = {"total": 0, "extracted": 0, "reused": 0, "failed": 0}
+    counts = {"total": 0, "extracted": 0, "reused": 0, "recovered": 0, "failed": 0}
     if (parsed := handles.get("parsed_files")) is None:
         return counts, False
     try:
@@ -394,11 +399,13 @@ def _file_counts(bench: Bench, handles: Mapping[str, TableHandle]) -> tuple[dict
     except DamagedObjectError:
         return counts, True
     extracted = sum(bench.extracted.values())
+    statuses = rows.column("status").to_pylist()
     counts |= {
         "total": rows.num_rows,
         "extracted": extracted,
         "reused": rows.num_rows - extracted,
-        "failed": rows.column("status").to_pylist().count("failed"),
+        "recovered": statuses.count("recovered"),
+        "failed": statuses.count("failed"),
     }
     return counts, False
 

@@ -54,34 +54,55 @@ def in_key_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
     if not leading:
         return table.take(_places_by(table, names))
     order = np.lexsort(leading[::-1])
-    if len(leading) < len(names):
-        _order_ties(table, names, leading, order)
+    _order_ties(table, names[len(leading) :], _runs(*(column[order] for column in leading)), order)
     if np.array_equal(order, np.arange(len(order))):
         return table
     return pc.take(table.combine_chunks(), pa.array(order), boundscheck=False)
 
 
-def _order_ties(table: pa.Table, names: list[str], leading: list[np.ndarray], order: np.ndarray) -> None:
-    """Sort, in place, the runs of `order` that the leading columns leave tied, by the whole key."""
-    same = np.ones(max(len(order) - 1, 0), dtype=bool)
-    for column in leading:
-        ordered = column[order]
-        same &= ordered[1:] == ordered[:-1]
-    tied = np.zeros(len(order), dtype=bool)
-    tied[1:] |= same
-    tied[:-1] |= same
-    places = np.flatnonzero(tied)
-    if len(places):
+def _runs(*columns: np.ndarray) -> np.ndarray:
+    """Numbers the runs of equal rows."""
+    differs = np.zeros(len(columns[0]), dtype=bool)
+    for column in columns:
+        differs[1:] |= column[1:] != column[:-1]
+    return np.cumsum(differs)
+
+
+def _order_ties(table: pa.Table, names: list[str], runs: np.ndarray, order: np.ndarray) -> None:
+    """Sort, in place, each run of `order` by the columns `names`, one after the other as long as rows are tied."""
+    places = np.arange(len(order))
+    for name in names:
+        same = runs[1:] == runs[:-1]
+        tied = np.r_[False, same] | np.r_[same, False] if len(runs) else same
+        places, runs = places[tied], runs[tied]
+        if not len(places):
+            return
         rows = order[places]
-        order[places] = rows[_places_by(table.select(names).take(pa.array(rows)), names).to_numpy()]
+        ranks, count = _ranks(table.column(name).take(pa.array(rows)))
+        runs = runs * count + ranks
+        ascending = np.argsort(runs, kind="stable")
+        order[places], runs = rows[ascending], _runs(runs[ascending])
+
+
+def _ranks(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
+    """Numbers in the order of the values, nulls last, and a bound on them."""
+    encoded = _sortable(column).combine_chunks().dictionary_encode()
+    ascending = pc.sort_indices(encoded.dictionary).to_numpy()
+    ranks = np.empty(len(ascending) + 1, np.int64)
+    ranks[ascending] = np.arange(len(ascending))
+    ranks[-1] = len(ascending)
+    return ranks[encoded.indices.fill_null(len(ascending)).to_numpy()], len(ranks)
+
+
+def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What Arrow cannot sort (lists, structs, maps) goes by text."""
+    return pa.chunked_array([list(map(repr, column.to_pylist()))]) if pa.types.is_nested(column.type) else column
 
 
 def _places_by(table: pa.Table, names: list[str]) -> pa.Array:
-    """Places of the rows in ascending order of `names`; what Arrow cannot sort (lists, structs, maps) goes by text."""
-    for place, column in enumerate(table.columns):
-        if pa.types.is_nested(column.type):
-            table = table.set_column(place, table.schema.names[place], [list(map(repr, column.to_pylist()))])
-    return pc.sort_indices(table, sort_keys=[(n, "ascending") for n in names])
+    """Places of the rows in ascending order of `names`."""
+    columns = pa.table([_sortable(table.column(name)) for name in names], names)
+    return pc.sort_indices(columns, sort_keys=[(name, "ascending") for name in names])
 
 
 def data_version(table: pa.Table) -> str:

@@ -27,3 +27,23 @@ WHERE r.target_id IS NOT NULL
 UNION ALL
 SELECT i.src, i.dst, 'IMPORTS', i.label, 0, 'import_edges', CAST(1 AS FLOAT), i.path, i.bucket
 FROM import_edges AS i
+UNION ALL
+SELECT f.unit_id, f.node_id, 'CONTAINS', lower(f.kind), 0, 'flow_nodes', CAST(1 AS FLOAT), f.path, f.bucket
+FROM flow_nodes AS f
+UNION ALL
+SELECT c.src, c.dst, 'CFG', c.label, 0, 'cfg_edges', CAST(1 AS FLOAT), c.path, c.bucket
+FROM cfg_edges AS c
+UNION ALL
+SELECT c.src, c.dst, 'DOMINATE', '', 0, 'cfg_edges', CAST(1 AS FLOAT), c.path, c.bucket
+FROM cfg_edges AS c
+WHERE c.is_straight
+UNION ALL
+SELECT c.dst, c.src, 'POST_DOMINATE', '', 0, 'cfg_edges', CAST(1 AS FLOAT), c.path, c.bucket
+FROM cfg_edges AS c
+WHERE c.is_straight
+UNION ALL
+SELECT d.src, d.dst, d.kind, d.label, 0, 'dominance_edges', CAST(1 AS FLOAT), d.path, d.bucket
+FROM dominance_edges AS d
+UNION ALL
+SELECT r.src, r.dst, 'REACHING_DEF', r.name, 0, 'reaching_definitions', r.confidence, r.path, r.bucket
+FROM reaching_definitions AS r

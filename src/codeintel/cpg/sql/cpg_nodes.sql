@@ -15,3 +15,9 @@ SELECT
     e.node_id, 'External' AS kind, 'DEPENDENCY' AS label, e.path, NULL AS owner_id, e.qualname AS name, e.qualname,
     NULL AS bstart, NULL AS bend, NULL AS ctx, NULL AS line, NULL AS col, NULL AS end_line, NULL AS end_col, e.bucket
 FROM external_nodes AS e
+UNION ALL
+SELECT
+    f.node_id, f.kind, k.label, f.path, f.owner_id, NULL AS name, NULL AS qualname,
+    NULL AS bstart, NULL AS bend, NULL AS ctx, NULL AS line, NULL AS col, NULL AS end_line, NULL AS end_col, f.bucket
+FROM flow_nodes AS f
+JOIN node_kinds AS k ON k.kind = f.kind

@@ -23,3 +23,9 @@ FROM parameters AS p
 UNION ALL
 SELECT b.binding_id, 'node', 'bound_by', b.kind, 'str', b.path, b.bucket
 FROM bindings AS b
+UNION ALL
+SELECT u.node_id, 'node', 'is_reachable', 'False', 'bool', u.path, u.bucket
+FROM unreachable_nodes AS u
+UNION ALL
+SELECT u.node_id, 'node', 'undefined', u.certainty, 'str', u.path, u.bucket
+FROM undefined_uses AS u
