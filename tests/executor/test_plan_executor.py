@@ -31,7 +31,7 @@ from hamilton.lifecycle import (
 )
 
 from codeintel.errors import AdmissionError, RunError
-from codeintel.relspec.execution_outcome import NodeEvent
+from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeEvent, NodeOutcome
 
 from . import decorated, diamond, parallel
 from .generated import driver_of, every, plan_of, planned
@@ -477,3 +477,12 @@ def test_ctrl_c_leaves_with_a_record_while_a_task_does_not_answer() -> None:
         said, _ = process.communicate(timeout=30)  # half of what it would sleep
     assert process.returncode == 130
     assert said == "{'after': 'interrupted', 'first': 'ran', 'stuck': 'interrupted'}\n"
+
+
+def test_a_task_of_several_nodes_took_the_seconds_in_which_one_of_them_ran() -> None:
+    def ran(node: str, started: float, ended: float) -> NodeOutcome:
+        return NodeOutcome(node, "t", "ran", started=started, ended=ended, released=0)
+
+    nodes = {n.node: n for n in (ran("t", 9.0, 10.0), ran("t_check", 2.0, 5.0), ran("t_late", 9.5, 12.0))}
+    task = ExecutionOutcome(nodes).tasks()["t"]
+    assert (task.started, task.ended, task.seconds) == (2.0, 12.0, 6.0)

@@ -20,7 +20,8 @@ class NodeOutcome:
     """What became of one node, or of a whole task.
 
     `task` is None for plan artifacts and rejected nodes. `cause` names the failed ancestor of a skipped node and holds
-    the text of a failed one's error. `started` and `ended` are seconds since the execution began. `ready`, `released`
+    the text of a failed one's error. `started` and `ended` are seconds since the execution began, `idle` those between
+    them in which none of a task's nodes ran. `ready`, `released`
     and `done` number the execution's events from 0, -1 if there was none: they say what was known when.
     """
 
@@ -32,6 +33,7 @@ class NodeOutcome:
     error: BaseException | None = field(default=None, compare=False)
     started: float = 0.0
     ended: float = 0.0
+    idle: float = 0.0
     thread: str = ""
     ready: int = -1
     released: int = -1
@@ -40,8 +42,8 @@ class NodeOutcome:
 
     @property
     def seconds(self) -> float:
-        """Seconds of wall time; 0 for what never started."""
-        return self.ended - self.started
+        """Seconds of wall time that it ran; 0 for what never started."""
+        return self.ended - self.started - self.idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ def _folded(one: NodeOutcome, other: NodeOutcome) -> NodeOutcome:
         node=one.node,
         started=min(part.started for part in parts),
         ended=max(part.ended for part in parts),
+        idle=sum(part.idle for part in parts)
+        + max(0.0, max(part.started for part in parts) - min(part.ended for part in parts)),
         ready=min(part.ready for part in parts),
         released=min(part.released for part in parts),
         done=max(part.done for part in parts),
