@@ -141,11 +141,12 @@ class File:
         """The node at which a definition acts."""
         return self.parent[node] if self.how.get(node) == "augmented" else node
 
-    def _in(self, node: int, ancestor: int) -> bool:
-        step: int | None = self.inside.get(node, node)
-        while step is not None and step != ancestor:
-            step = self.parent[step]
-        return step == ancestor
+    def _in_clause(self, node: int, clause: int) -> bool:
+        """Whether a node is in the body of an `except` clause."""
+        below, step = None, self.inside.get(node, node)
+        while step is not None and step != clause:
+            below, step = step, self.parent[step]
+        return step is not None and below is not None and self.field[below] == "body"
 
     def way(self, begin: int, use: int, binding: int, without: frozenset[str] = frozenset()) -> bool:
         """Whether flow leads from where `begin` acts to `use` past no other definition of the binding."""
@@ -184,8 +185,7 @@ class File:
         return False
 
     def _leaves(self, clause: int, node: int, target: int) -> bool:
-        inside = self._in(node, clause) and node != clause
-        return inside and (not self._in(target, clause))
+        return self._in_clause(node, clause) and not self._in_clause(target, clause)
 
     def leads(self, begin: int, end: int) -> bool:
         """Whether flow leads from one node to another at all."""

@@ -113,7 +113,7 @@ class Carried:
     def _clauses_around(self, node: int | None) -> frozenset[int]:
         found, below = set(), node
         while node is not None:
-            if node in self.clauses and below != node:
+            if node in self.clauses and below is not None and self.field[below] == "body":
                 found.add(node)
             below, node = node, self.parent[node]
         return frozenset(found)

@@ -181,7 +181,8 @@ def _ways_of_clauses(
 
 def _loops(flow: ControlFlow, place: np.ndarray) -> np.ndarray:
     """The number of the outermost loop around each point: flow goes back only inside these."""
-    seen = ~flow.is_implicit
+    # Entry and exit of a class body or comprehension stand where it ends, and nothing goes back from them.
+    seen = ~flow.is_implicit & (flow.source < len(flow.order.node))
     begin, end = place[flow.target[seen]], place[flow.source[seen]]
     back = (begin <= end) & (begin >= 0)
     steps = np.zeros(len(flow.order.node) + 1, np.int64)
