@@ -21,11 +21,11 @@ from codeintel.extract.repo_scan import check_repository
 from codeintel.fingerprint import digest, digest_bytes
 from codeintel.hamilton_pipeline import cache_lineage, semantic_registry
 from codeintel.hamilton_pipeline.cache_lineage import Why, causes_of
+from codeintel.hamilton_pipeline.lifecycle import RunFrame, Watch
 from codeintel.hamilton_pipeline.pipeline_run import READ, REUSED, registry_now, run_plan, unchanged_run
 from codeintel.hamilton_pipeline.prediction import predict
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds
 from codeintel.hamilton_pipeline.readings import Read, Reading, read_sources
-from codeintel.hamilton_pipeline.run_frame import RunFrame, Watch
 from codeintel.hamilton_pipeline.telemetry import Tracking, check_tracking
 from codeintel.obs.diagnostics import RUN_METADATA, read_artifact
 from codeintel.obs.exports import check_exports, export_run

@@ -15,10 +15,10 @@ from codeintel.datafusion_engine.diagnostics import OF_PLAN_AND_TABLES, run_arti
 from codeintel.errors import AdmissionError, CodeintelError, DamagedObjectError, StoreError, UsageError
 from codeintel.hamilton_pipeline import cache_lineage
 from codeintel.hamilton_pipeline.cache_policy import POLICIES
+from codeintel.hamilton_pipeline.lifecycle import RunFrame, Watch, table_values
 from codeintel.hamilton_pipeline.prediction import Prediction, predict, reading_key
 from codeintel.hamilton_pipeline.process_usage import peak_resident_bytes
 from codeintel.hamilton_pipeline.readings import Reading
-from codeintel.hamilton_pipeline.run_frame import RunFrame, Watch, table_values
 from codeintel.hamilton_pipeline.semantic_registry import REGISTRY, Entry
 from codeintel.hamilton_pipeline.telemetry import Tracking
 from codeintel.obs.diagnostics import Row, artifact_names
