@@ -434,3 +434,12 @@ def test_what_was_left_out_may_lead_anywhere_and_define_anything(
     rows = facts(f"def f():\n    print(x)\n{hole}    x = 1\n    return x\n    x\n")
     assert bool(rows["unreachable_nodes"]) == bool(dead)
     assert [row["certainty"] for row in rows["undefined_uses"]] == [certainty]
+
+
+def test_what_was_left_out_runs_where_it_stands_and_may_raise(facts: Facts) -> None:
+    rows = facts("try:\n    else else\nexcept E:\n    x = 1\ny = 2\n")
+    kinds = {row["node_id"]: (row["kind"], row["line"]) for row in rows["ast_nodes"]}
+    steps = {
+        (kinds.get(row["dst"]), row["label"]) for row in rows["cfg_edges"] if kinds.get(row["src"]) == ("Unparsed", 2)
+    }
+    assert steps == {(("Constant", 5), ""), (("Name", 3), "exception")}

@@ -38,12 +38,13 @@ from codeintel.extract.syntax import Syntax, Texts
 _IS_STATEMENT = is_kind(  # that may raise
     "FunctionDef", "AsyncFunctionDef", "ClassDef", "Return", "Delete", "Assign", "AugAssign", "AnnAssign", "For",
     "AsyncFor", "While", "If", "With", "AsyncWith", "Match", "Raise", "Assert", "Import", "ImportFrom", "Expr",
+    "Unparsed",
 )  # fmt: skip
 _RAISES = is_kind(
     "Name", "Attribute", "Subscript", "Call", "BinOp", "UnaryOp", "Compare", "Await", "Yield", "YieldFrom", "Starred",
     "FormattedValue", "Interpolation", "Set", "Dict", "alias", "ClassDef", "FunctionDef", "AsyncFunctionDef", "For",
     "AsyncFor", "comprehension", "GeneratorExp", "withitem", "With", "AsyncWith", "AugAssign", "If", "While", "Raise",
-    "Assert", "MatchValue", "MatchMapping", "MatchSequence", "List", "Tuple",
+    "Assert", "MatchValue", "MatchMapping", "MatchSequence", "List", "Tuple", "Unparsed",
 )  # fmt: skip
 # Besides stores, and where no branch parts runs in any case.
 _HAS_EFFECT = is_kind(

@@ -33,12 +33,12 @@ class NodeOutcome:
     error: BaseException | None = field(default=None, compare=False)
     started: float = 0.0
     ended: float = 0.0
-    idle: float = 0.0
     thread: str = ""
     ready: int = -1
     released: int = -1
     done: int = -1
     artifact: bool = False
+    idle: float = 0.0
 
     @property
     def seconds(self) -> float:
