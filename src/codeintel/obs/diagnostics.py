@@ -11,9 +11,11 @@ import shutil
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+from filelock import FileLock
 
 _SUFFIX = ".json.z"
 Row = Sequence[Any]  # Any: whatever the artifact's columns hold
@@ -31,9 +33,14 @@ RUN_METADATA = "run_metadata"
 
 
 def add_metadata(folder: Path, rows: Mapping[str, str]) -> None:
-    """Rows of the artifact `run_metadata`, by key; later values replace earlier ones. Raises OSError."""
-    known = dict(read_artifact(folder, RUN_METADATA))
-    write_artifacts(folder, {RUN_METADATA: [*{**known, **rows}.items()]})
+    """Rows of the artifact `run_metadata`, by key; later values replace earlier ones. Raises OSError.
+
+    Build and tracker may both have something to add, and somebody may be reading: none sees half of it.
+    """
+    with FileLock(folder / f".{RUN_METADATA}.lock"), TemporaryDirectory(dir=folder) as aside:
+        known = dict(read_artifact(folder, RUN_METADATA))
+        write_artifacts(Path(aside), {RUN_METADATA: [*{**known, **rows}.items()]})
+        (Path(aside) / f"{RUN_METADATA}{_SUFFIX}").replace(folder / f"{RUN_METADATA}{_SUFFIX}")
 
 
 def link_artifacts(source: Path, target: Path, names: Iterable[str]) -> None:
