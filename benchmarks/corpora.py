@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,9 @@ RELEASES = {
     # pip asks a source distribution for its metadata, and this one compiles its extensions to answer.
     "sqlalchemy": Release("SQLAlchemy==2.1.9", 258, wheel=True),
 }
-NAMES = (*RELEASES, "stdlib")
+UNITED = {"m1": ("django", "sqlalchemy"), "all": ("django", "sqlalchemy", "stdlib", "rich", "requests")}
+"""Several corpora below one directory."""
+NAMES = (*RELEASES, "stdlib", *UNITED)
 
 # Of the standard library, what an application could import: no tests, no installed packages.
 NOT_STDLIB = shutil.ignore_patterns(
@@ -48,6 +51,8 @@ def corpus(name: str, cache: Path = CACHE) -> Path:
     """The directory of a corpus, fetched if it is not in `cache`. Raises ValueError if its files are not all there."""
     if name == "stdlib":
         return _stdlib(cache)
+    if name in UNITED:
+        return _united(name, cache)
     release = RELEASES[name]
     target = cache / release.requirement.lower().replace("==", "-")
     if not target.exists():
@@ -67,6 +72,17 @@ def _stdlib(cache: Path) -> Path:
             Path(shutil.copytree(sysconfig.get_path("stdlib"), f"{directory}/Lib", ignore=NOT_STDLIB)).rename(target)
     if (found := _count(target)) < STDLIB_FILES:
         raise ValueError(f"{target} has {found} Python files, the standard library more than {STDLIB_FILES}; delete it")
+    return target
+
+
+def _united(name: str, cache: Path) -> Path:
+    parts = {part: corpus(part, cache) for part in UNITED[name]}
+    target = cache / "-".join([name, *(place.name for place in parts.values())])
+    if not target.exists():
+        with TemporaryDirectory(dir=cache, prefix=".uniting-") as directory:
+            for part, place in parts.items():
+                shutil.copytree(place, f"{directory}/all/{part}", copy_function=os.link)
+            Path(directory, "all").rename(target)
     return target
 
 
