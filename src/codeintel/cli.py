@@ -445,7 +445,7 @@ app.add_typer(exports, name="export")
 def openlineage(
     store: Store = None,
     run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
-    output: Annotated[str, typer.Option(metavar="FILE|URL", help="A file to append to, or a URL.")] = "/dev/stdout",
+    output: Annotated[str, typer.Option(metavar="FILE|URL", help="A file to append to, or a URL; `-`: stdout.")] = "-",
 ) -> None:
     """Write a run as OpenLineage events, one JSON object a line, or send them.
 
@@ -457,7 +457,7 @@ def openlineage(
 
     check_installed("openlineage")
     place = open_store(_store(store))
-    settings = _settings(Path(), {"openlineage": output})
+    settings = _settings(Path(), {"openlineage": "/dev/stdout" if output == "-" else output})
     _sent(lambda: send_openlineage(finished_run(place, run), place.root, settings.openlineage))
 
 
