@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from codeintel.datafusion_engine.inference import infer
@@ -43,8 +43,18 @@ def test_a_random_view_depends_on_its_lineage_alone(sql: str, data: st.DataObjec
     assert violations(sql, infer({"v": sql}, TABLES).tasks[0], before, after) == []
 
 
+# An unqualified column of a subquery, which could be found in more than one table.
+FOUND_TWICE = (
+    "WITH RECURSIVE l AS (SELECT path, bucket, id, x FROM c WHERE 1 = 0 UNION SELECT l.path, r.bucket, l.id, l.x "
+    "FROM l JOIN (SELECT path, bucket, (SELECT max(b.id) FROM b WHERE b.path = s.path) AS id, x FROM (SELECT path, "
+    "bucket, id, x FROM (SELECT path, bucket, id, x FROM a) s WHERE id > 1) s) r ON l.path = r.path) "
+    "SELECT path, bucket, id, x FROM l"
+)
+
+
 @settings(large, max_examples=max(5, settings().max_examples // 3))
 @given(VIEWS)
+@example(FOUND_TWICE)
 def test_a_random_view_needs_exactly_its_columns(sql: str) -> None:
     task = infer({"v": sql}, TABLES).tasks[0]
     assert {table: set(columns) for table, columns in task.columns.items()} == required_by_brute_force(sql)
