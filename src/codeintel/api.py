@@ -26,7 +26,6 @@ from codeintel.hamilton_pipeline.pipeline_run import READ, REUSED, registry_now,
 from codeintel.hamilton_pipeline.prediction import predict
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds
 from codeintel.hamilton_pipeline.readings import Read, Reading, read_sources
-from codeintel.hamilton_pipeline.telemetry import Tracking, check_tracking
 from codeintel.obs.diagnostics import RUN_METADATA, read_artifact
 from codeintel.obs.exports import check_exports, export_run
 from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json
@@ -245,7 +244,10 @@ class _Work:
 def _built(work: _Work, settings: Settings, parameters: Mapping[str, Any], watch: Watch) -> BuildResult:
     if settings.executor == "ray":
         raise UsageError("this version has no executor 'ray'; use local, or hamilton to compare with")
-    check_tracking(settings)
+    if settings.track:
+        from codeintel.hamilton_pipeline.telemetry import check_tracking  # noqa: PLC0415 - see the top
+
+        check_tracking()
     check_exports(settings)
     root = Path(realpath(settings.store))
     try:
@@ -280,8 +282,11 @@ def _run(
     def begun() -> RunFrame:
         place = ensure_store(root, settings.bucket_count, settings.namespace)
         held.enter_context(place.writing(started, settings.wait))
-        tracking = Tracking(place, settings) if settings.track else None
-        if tracking is not None:
+        tracking = None
+        if settings.track:
+            from codeintel.hamilton_pipeline.telemetry import Tracking  # noqa: PLC0415 - see the top
+
+            tracking = Tracking(place, settings)
             held.callback(tracking.abandon)
         return RunFrame.begin(place, started, clock, cpu_before, settings.hamilton_dag_name, tracking)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-import webbrowser
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -191,12 +190,7 @@ def plan(
     compiled = api.compile_plan(path, settings=settings)
     actions = api.plan_actions(path, compiled, settings)
     if html is not None:
-        try:
-            html.write_text(
-                plan_page.plan_page(compiled, f"Plan of {Path(os.path.realpath(path)).name}", actions), "utf-8"
-            )
-        except OSError as error:
-            raise UsageError(f"{html} cannot be written: {error.strerror or error}") from None
+        _write(html, plan_page.plan_page(compiled, f"Plan of {Path(os.path.realpath(path)).name}", actions))
         say(f"wrote {html}")
     elif diff:
         found = plan_diff.diff_plans(api.plan_of_run(Path(os.path.realpath(settings.store))), compiled)
@@ -353,11 +347,7 @@ def report(
     if as_json:
         write_json(facts)
         return
-    page = report_page(facts, drawing)
-    try:
-        output.write_text(page, "utf-8")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror or error}") from None
+    _write(output, report_page(facts, drawing))
     say(f"wrote {output}, {output.stat().st_size / 1e6:.1f} MB")
     newest = run_ids(place)[-1]
     if run is None and newest != facts["run"]["id"]:
@@ -513,9 +503,18 @@ def ui(
             print_lines([f"Hamilton UI of {settings.hamilton_user!r} at {address}; Ctrl-C ends it"])
         sys.stdout.flush()
         if browser and sys.stdout.isatty():
+            import webbrowser  # noqa: PLC0415 - no other command needs it
+
             webbrowser.open(address)
 
     serve(Path(os.path.realpath(place)), port, settings.hamilton_project, settings.hamilton_user, started)
+
+
+def _write(file: Path, page: str) -> None:
+    try:
+        file.write_text(page, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from None
 
 
 def _store(given: Path | None) -> Path:

@@ -49,7 +49,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "contract_results": {
         "table": _STR, "rule": _STR, "severity": _STR, "outcome": _STR, "count": _INT, "rows": _STRS,
     },
-    # columns: a JSON list of name, type, nullable and meaning by column
+    # columns: a JSON list of name, type, nullable, unit and meaning by column
     "semantic_registry": {
         "table": _STR, "node_name": _STR, "layer": _STR, "semantic_id": _STR, "kind": _STR, "entity": _STR,
         "grain": _STR, "entity_keys": _STRS, "join_keys": _STRS, "schema_ref": _STR, "version": _STR,

@@ -105,8 +105,8 @@ def execute(
     """Rows of `sql` over Arrow tables, in a session of its own with one partition, in the engine's order.
 
     With `schema`, its columns in its order and types; without it, the engine's types made plain. Whether a null may be
-    is for others to tell. PlanError if the query
-    cannot be planned, RunError if it fails while running, the engine's panics included.
+    is for others to tell. PlanError if the query cannot be planned, RunError if it fails while running, the engine's
+    panics included.
     """
     context = new_session(functions=functions)
     try:

@@ -28,7 +28,7 @@ class Snapshot:
     def schema(self, name: str) -> pa.Schema:
         if name not in self.manifest.schemas:
             raise UsageError(f"no table {name!r} in run {self.manifest.run_id}; {nearest(name, self.manifest.schemas)}")
-        return pa.ipc.read_schema(pa.BufferReader(bytes.fromhex(self.manifest.schemas[name])))
+        return self.manifest.schema(name)
 
     def table(self, name: str, columns: Iterable[str] | None = None, where: str | None = None) -> pa.Table:
         """Rows of any table of the run, in bucket and key order; `where` is an SQL condition over its columns.

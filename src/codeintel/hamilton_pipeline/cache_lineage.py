@@ -281,11 +281,9 @@ def _file_steps(
 
 
 def _paths(store: Store, manifest: Manifest, source: str) -> frozenset[str]:
-    import pyarrow as pa  # noqa: PLC0415 - nothing else here needs Arrow
+    from codeintel.store.partitions import read_buckets  # noqa: PLC0415 - nothing else here needs Arrow
 
-    from codeintel.store.partitions import read_buckets  # noqa: PLC0415 - as above
-
-    schema = pa.ipc.read_schema(pa.BufferReader(bytes.fromhex(manifest.schemas[source])))
+    schema = manifest.schema(source)
     if "path" not in schema.names:
         return frozenset()
     rows = read_buckets(store.objects, manifest.handles[source].handle(source), schema, columns=["path"])

@@ -104,8 +104,11 @@ class _Check:
         key = [name for name in contract.table.key if name != "bucket"]
         places: dict[str, list[tuple[int, np.ndarray]]] = {}
         about = {contract.unique_rule: key}
+        read = [*dict.fromkeys([*key, *contract.allowed])]
+        if not read:
+            return
         for bucket in sorted(self.changed(self.job.name) & self.parts.keys()):
-            rows = read_partition(self.job.objects, self.parts[bucket], [*dict.fromkeys([*key, *contract.allowed])])
+            rows = read_partition(self.job.objects, self.parts[bucket], read)
             if key and len(twice := repeats(rows, key)):
                 places.setdefault(contract.unique_rule, []).append((bucket, twice))
             for column, allowed in sorted(contract.allowed.items()):
@@ -125,7 +128,7 @@ class _Check:
             rows = read_partition(self.job.objects, self.parts[bucket])
             for row in rows.take(at[: SHOWN - len(shown_rows)]).to_pylist():
                 line = row["line"] if "line" in row else self.line(row, bucket)
-                shown_rows += shown(pa.Table.from_pylist([{**row, "line": line}]), columns)
+                shown_rows += shown([{**row, "line": line}], columns)
         self.findings.append(Finding(rule, count, tuple(shown_rows), hint))
 
     def tell_of(self, rule: str, column: str, values: np.ndarray, hint: str = "") -> None:

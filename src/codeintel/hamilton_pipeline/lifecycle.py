@@ -8,12 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codeintel.datafusion_engine.diagnostics import OF_PLAN_AND_TABLES, plan_artifacts
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds, peak_resident_bytes
 from codeintel.hamilton_pipeline.run_tags import run_tags
-from codeintel.hamilton_pipeline.telemetry import Tracking
 from codeintel.obs.diagnostics import RUN_METADATA, Row, add_metadata, link, link_artifacts, write_artifacts
 from codeintel.relspec.execution_outcome import NodeEvent
 from codeintel.relspec.execution_plan import ExecutionPlan, plan_to_json
@@ -30,6 +29,9 @@ from codeintel.store.runs import (
     plan_file,
     write_run,
 )
+
+if TYPE_CHECKING:  # a build that nobody tracks must not pay for it
+    from codeintel.hamilton_pipeline.telemetry import Tracking
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from codeintel.errors import ContractError, DamagedObjectError, RunError
 from codeintel.hamilton_pipeline.process_usage import forget_peak, peak_resident_bytes
-from codeintel.relspec.pipeline import Contract, ScalarFunction, Table, null_rule
+from codeintel.relspec.pipeline import Contract, ScalarFunction, Table, null_rule, unique_rule
 from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
 from codeintel.store.partitions import (
     conformed,
@@ -248,8 +248,8 @@ def store_rows(
     ordered = in_key_order(table, [*leading, *key])
     if output.key and len(twice := repeats(ordered, key)):
         if contract is None:
-            rule = f"{', '.join(output.key)} is unique"
-            raise ContractError(name, rule, len(twice), shown(ordered.take(twice[:SHOWN]), key))
+            offending = ordered.take(twice[:SHOWN]).to_pylist()
+            raise ContractError(name, unique_rule(output.key), len(twice), shown(offending, key))
         ordered = in_key_order(table, [*leading, *key, *(n for n in output.schema.names if n not in (*leading, *key))])
     if contract is not None:
         _check_nulls(name, ordered, contract, key)
@@ -278,14 +278,14 @@ def _check_nulls(name: str, rows: pa.Table, contract: Contract, key: Sequence[st
     for column in (f.name for f in contract.table.schema if not f.nullable):
         if nulls := rows.column(column).null_count:
             offending = rows.filter(pc.is_null(rows.column(column))).slice(0, SHOWN)
-            raise ContractError(name, null_rule(column), nulls, shown(offending, [column, *key]))
+            raise ContractError(name, null_rule(column), nulls, shown(offending.to_pylist(), [column, *key]))
 
 
-def shown(rows: pa.Table, columns: Sequence[str]) -> tuple[str, ...]:
+def shown(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> tuple[str, ...]:  # Any: values
     """Rows as text: `path:line`, as far as they have them, and the values of some columns."""
     values = [c for c in dict.fromkeys(columns) if c not in ("path", "line")]
     texts = []
-    for row in rows.to_pylist():
+    for row in rows:
         place = [str(row[name]) for name in ("path", "line") if row.get(name) is not None]
         texts.append(": ".join(filter(None, (":".join(place), ", ".join(f"{c} {row[c]!r}" for c in values)))))
     return tuple(texts)

@@ -20,7 +20,6 @@ from codeintel.hamilton_pipeline.prediction import Prediction, predict, reading_
 from codeintel.hamilton_pipeline.process_usage import peak_resident_bytes
 from codeintel.hamilton_pipeline.readings import Reading
 from codeintel.hamilton_pipeline.semantic_registry import REGISTRY, Entry
-from codeintel.hamilton_pipeline.telemetry import Tracking
 from codeintel.obs.diagnostics import Row, artifact_names
 from codeintel.relspec.execution_outcome import ExecutionOutcome, NodeOutcome
 from codeintel.relspec.execution_plan import ExecutionPlan
@@ -40,6 +39,7 @@ from codeintel.store.runs import (
 if TYPE_CHECKING:  # a build with nothing to do must not pay for them
     from codeintel.hamilton_pipeline.modules.tasks import Bench
     from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
+    from codeintel.hamilton_pipeline.telemetry import Tracking
     from codeintel.hamilton_pipeline.workers import Usage
     from codeintel.relspec.pipeline import Pipeline, Table
 

@@ -35,9 +35,9 @@ OF_VALUES = ("value", "error")
 """Parts of a message that do not even reach the tracker unless it has said that values may leave."""
 
 
-def check_tracking(settings: Settings) -> None:
-    """Raises UsageError if tracking is asked for and cannot be had."""
-    if settings.track and find_spec("hamilton_sdk") is None:
+def check_tracking() -> None:
+    """Raises UsageError, saying how to get what is missing, if nothing can be tracked."""
+    if find_spec("hamilton_sdk") is None:
         raise UsageError("--track needs the Hamilton SDK; install it with: pip install 'codeintel[track]'")
 
 

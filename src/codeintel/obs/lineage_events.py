@@ -14,7 +14,6 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
-import pyarrow as pa
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import (
@@ -84,10 +83,7 @@ class _Telling:
         self.run, self.root, self.manifest = run, root, run.manifest
         self.repository = PurePath(run.manifest.repository).name
         self.namespace = f"codeintel.{self.repository}" if self.repository else "codeintel"
-        self.schemas = {
-            name: pa.ipc.read_schema(pa.BufferReader(bytes.fromhex(text)))
-            for name, text in run.manifest.schemas.items()
-        }
+        self.schemas = {name: run.manifest.schema(name) for name in run.manifest.schemas}
 
     def of_run(self, state: RunState, at: datetime) -> RunEvent:
         manifest, facets = self.manifest, dict[str, Any]()

@@ -106,7 +106,7 @@ class Contract:
     @property
     def unique_rule(self) -> str:
         """The promise of the key in words; see `Reference.rule`."""
-        return f"{', '.join(self.table.key)} is unique"
+        return unique_rule(self.table.key)
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -117,6 +117,11 @@ class Contract:
             *(allowed_rule(column) for column in sorted(self.allowed)),
             *(reference.rule for reference in self.references),
         )
+
+
+def unique_rule(key: tuple[str, ...]) -> str:
+    """See `Reference.rule`."""
+    return f"{', '.join(key)} is unique"
 
 
 def null_rule(column: str) -> str:

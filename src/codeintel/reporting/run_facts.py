@@ -189,11 +189,9 @@ def _errors(store: Store, manifest: Manifest) -> Facts:
     name = next((name for name in ERROR_TABLES if name in manifest.handles and name in manifest.schemas), None)
     if name is None:
         return {"there": False, "total": 0, "rows": [], "note": ""}
-    import pyarrow as pa  # noqa: PLC0415 - only a run with such a table pays for it
+    from codeintel.store.partitions import read_buckets  # noqa: PLC0415 - only a run with such a table pays for it
 
-    from codeintel.store.partitions import read_buckets  # noqa: PLC0415 - as above
-
-    schema = pa.ipc.read_schema(pa.BufferReader(bytes.fromhex(manifest.schemas[name])))
+    schema = manifest.schema(name)
     wanted = ["path", "line", "col", "stage", "error", "message", "recovered"]
     if not set(wanted) <= set(schema.names):
         return {"there": False, "total": 0, "rows": [], "note": ""}
@@ -230,11 +228,9 @@ def _catalog(store: Store, manifest: Manifest) -> list[dict[str, Any]]:  # Any: 
 
 
 def _columns(manifest: Manifest, table: str) -> list[dict[str, Any]]:  # Any: JSON
-    import pyarrow as pa  # noqa: PLC0415 - as above
-
     if table not in manifest.schemas:
         return []
-    schema = pa.ipc.read_schema(pa.BufferReader(bytes.fromhex(manifest.schemas[table])))
+    schema = manifest.schema(table)
     return [{"name": f.name, "type": str(f.type), "nullable": f.nullable, "meaning": ""} for f in schema]
 
 

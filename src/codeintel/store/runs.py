@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from codeintel.errors import StoreError, UsageError, nearest
 from codeintel.store.directory import Store, write_atomically
 from codeintel.store.handles import Partition, TableHandle
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Status = Literal["ok", "failed", "interrupted"]
 
@@ -72,6 +75,12 @@ class Manifest(msgspec.Struct, frozen=True):
     errors: dict[str, str] = {}
     warnings: dict[str, str] = {}  # broken rules that only warn, by table
     identity: str = ""  # of all that the plan was made from; empty if that cannot be told without making it
+
+    def schema(self, table: str) -> pa.Schema:
+        """Columns of a table of the run. Raises KeyError for one that it has not."""
+        import pyarrow as pa  # noqa: PLC0415 - a build with nothing to do must not pay for it
+
+        return pa.ipc.read_schema(pa.BufferReader(bytes.fromhex(self.schemas[table])))
 
 
 def write_run(store: Store, manifest: Manifest) -> None:
