@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -40,6 +41,10 @@ app = typer.Typer(
 )
 
 
+class ExportForm(StrEnum):
+    json = "json"
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
@@ -66,6 +71,7 @@ Analyses = Annotated[
     list[str] | None, typer.Option(help="Module, installed or here, whose analyses to run too; may be repeated.")
 ]
 Include = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of further files to scan.")]
+Run = Annotated[str | None, typer.Option(help="Another run than the current one.")]
 Exclude = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of files not to scan.")]
 
 
@@ -231,6 +237,62 @@ def sql(
     except KeyboardInterrupt:
         _leave(130)
     write_rows(found, Format.json if as_json else form)
+
+
+Name = Annotated[str, typer.Argument(help="A qualified name, or the end of one: `pkg.mod.Class.method`, `method`.")]
+Depth = Annotated[int, typer.Option(min=1, help="How many calls away.")]
+Confidence = Annotated[float, typer.Option(min=0, max=1, help="Leave out what is less certain.")]
+
+
+@app.command()
+def callers(
+    name: Name, store: Store = None, run: Run = None, depth: Depth = 1, confidence: Confidence = 0.0,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List the calls of a function, method or class, with `path:line`."""
+    import codeintel.api  # noqa: PLC0415 - as above
+
+    found = codeintel.api.open(_store(store), run).callers(name, depth=depth, confidence=confidence)
+    _tell_calls([asdict(site) for site in found], "caller", as_json)
+
+
+@app.command()
+def callees(
+    name: Name, store: Store = None, run: Run = None, depth: Depth = 1, confidence: Confidence = 0.0,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List what a function, method, class body or module calls, with `path:line`."""
+    import codeintel.api  # noqa: PLC0415 - as above
+
+    found = codeintel.api.open(_store(store), run).callees(name, depth=depth, confidence=confidence)
+    _tell_calls([asdict(site) for site in found], "callee", as_json)
+
+
+def _tell_calls(sites: list[dict[str, Any]], shown: str, as_json: bool) -> None:
+    if as_json:
+        write_json(sites)
+        return
+    print_rows(
+        ("place", shown, "how", "confidence", "depth"),
+        [(f"{s['path']}:{s['line']}", s[shown], s["origin"], f"{s['confidence']:.2f}", s["depth"]) for s in sites],
+    )
+
+
+@app.command()
+def refs(
+    name: Name, store: Store = None, run: Run = None, confidence: Confidence = 0.0, as_json: AsJson = False
+) -> None:
+    """List where a variable, function, class or attribute is referred to, with `path:line`."""
+    import codeintel.api  # noqa: PLC0415 - as above
+
+    found = codeintel.api.open(_store(store), run).refs(name, confidence=confidence)
+    if as_json:
+        write_json([asdict(mention) for mention in found])
+        return
+    print_rows(
+        ("place", "name", "node", "confidence"),
+        [(f"{m.path}:{m.line}", m.name, m.kind, f"{m.confidence:.2f}") for m in found],
+    )
 
 
 @app.command()
@@ -429,6 +491,20 @@ def gc(
 
 exports = typer.Typer(no_args_is_help=True, help="Hand a run to other tools.")
 app.add_typer(exports, name="export")
+
+
+@exports.command()
+def callgraph(
+    store: Store = None,
+    run: Run = None,
+    confidence: Confidence = 0.0,
+    form: Annotated[ExportForm, typer.Option("--format", help="How it is written to stdout.")] = ExportForm.json,
+) -> None:
+    """Write the call graph: qualified names of callers, each with those it calls."""
+    import codeintel.api  # noqa: PLC0415 - as above
+
+    assert form is ExportForm.json
+    write_json(codeintel.api.open(_store(store), run).callgraph(confidence=confidence))
 
 
 @exports.command()

@@ -15,7 +15,7 @@ from codeintel.errors import PlanError, StoreError, UsageError
 from tests.build.conftest import FILES
 
 Make = Callable[[Mapping[str, str | bytes]], Path]
-PUBLIC = ("cpg_edges", "cpg_nodes", "cpg_props", "extract_errors", "files")
+PUBLIC = ("cpg_edges", "cpg_nodes", "cpg_props", "extract_errors", "files", "unresolved_calls")
 
 
 def test_a_second_store_two_jobs_and_another_hash_seed_give_the_same_versions(shop: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_lineage_has_every_task_decodes_and_is_the_same_in_a_second_store(
         }
         assert row.behavior == ("default" if row.dependencies_data_versions else "recompute")
     outputs = {row.node_name: row for row in one if row.node_name.endswith("_v1")}
-    assert len(outputs) == 5
+    assert len(outputs) == 6
     assert {row.dependencies_data_versions["plan_signature"] for row in outputs.values()} == {runs[0].plan_signature}
     assert not [
         row for row in one if row.node_name not in outputs and "plan_signature" in row.dependencies_data_versions

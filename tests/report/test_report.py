@@ -151,7 +151,15 @@ def test_a_broken_rule_that_warns_is_told_with_its_rows(edited: tuple[Path, str,
 
 def test_the_catalog_says_what_rows_and_columns_mean(edited: tuple[Path, str, str]) -> None:
     catalog = {table["table"]: table for table in facts_of(edited[0])["catalog"]}
-    assert list(catalog) == ["calls_in", "cpg_edges", "cpg_nodes", "cpg_props", "extract_errors", "files"]
+    assert list(catalog) == [
+        "calls_in",
+        "cpg_edges",
+        "cpg_nodes",
+        "cpg_props",
+        "extract_errors",
+        "files",
+        "unresolved_calls",
+    ]
     nodes = catalog["cpg_nodes"]
     assert (nodes["entity"], nodes["grain"], nodes["keys"]) == ("node", "one row per node of the graph", ["node_id"])
     assert nodes["rows"] > 100

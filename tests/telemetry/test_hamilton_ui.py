@@ -92,7 +92,7 @@ def test_runs_are_logged_under_one_name_with_the_tags_of_plan_and_graph(ui: tupl
     assert shown == graph_tags(project.store)
     registry = registry_tags(project.store)
     assert {name: {tag: shown[name].get(tag) for tag in tags} for name, tags in registry.items()} == registry
-    assert len(registry) == 5
+    assert len(registry) == 6
     (details,) = asked(address, f"dag_runs/{before['id']}?attr=primitive&attr=dict&attr=error")
     logged = {node["node_name"]: node for node in details["node_runs"]}
     assert {"repo_files", "cpg_nodes", "cpg_nodes_v1"} <= logged.keys()

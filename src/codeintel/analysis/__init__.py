@@ -1,0 +1,23 @@
+"""Whole-program steps in Python.
+
+The name of this package is that of the public decorator, `@codeintel.analysis(schema)`: whichever of the two was
+imported first, calling it decorates.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pyarrow as pa
+
+from codeintel.relspec.pipeline import analysis
+
+
+class _CallablePackage(ModuleType):
+    def __call__(self, schema: pa.Schema) -> Callable[[Callable[..., pa.Table]], Callable[..., pa.Table]]:
+        return analysis(schema)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -15,7 +15,7 @@ _BUCKET = "partition: xxh64(path) modulo the store's bucket count"
 EDGE_KINDS = frozenset(
     {
         "AST", "CONTAINS", "ARGUMENT", "RECEIVER", "BINDS", "REF", "IMPORTS", "CFG", "DOMINATE", "POST_DOMINATE", "CDG",
-        "REACHING_DEF",
+        "REACHING_DEF", "CALL", "INHERITS_FROM",
     }
 )  # fmt: skip
 
@@ -49,8 +49,8 @@ CONTRACTS = {
         grain="one row per node of the graph",
         meanings={
             "node_id": "edit-stable identity of the node",
-            "kind": "Python's own name: an `ast` class, `Binding`, `External`, `Unparsed` for what cannot be parsed, "
-            "`Entry` or `Exit` of code",
+            "kind": "Python's own name: an `ast` class, `Binding`, `Field` (an attribute of instances), `External`, "
+            "`Unparsed` for what cannot be parsed, `Entry` or `Exit` of code",
             "label": "node type of the Code Property Graph specification",
             "path": _PATH,
             "owner_id": "module, class or function around it, for a binding its scope; null for modules and externals",
@@ -105,7 +105,7 @@ CONTRACTS = {
             "kind": "edge type of the CPG specification, or `BINDS`: from what binds a name to its binding",
             "label": "AST field, argument name, how a name is bound or resolved, branch, variable; empty for none",
             "ordinal": "place among edges of the same source, kind and label, from 0",
-            "origin": "the table that says so",
+            "origin": "the table that says so; of `CALL` how the callee was found, see `docs/resolution.md`",
             "confidence": "share of certainty, 0 to 1",
             "path": "path of the source node's file",
             "bucket": _BUCKET,
@@ -205,6 +205,26 @@ CONTRACTS = {
         references=(Reference(("path",), "files", ("path",)),),
         entity="error",
         join_keys=("path",),
+    ),
+    "unresolved_calls": Contract(
+        table=_table(
+            ("node_id",),
+            node_id=(_ID, False),
+            reason=(_STR, False),
+            path=(_STR, False),
+            bucket=(_INT, False),
+        ),
+        grain="one row per call not all of whose callees are known",
+        meanings={
+            "node_id": "the call",
+            "reason": "why they are not; see `docs/resolution.md`",
+            "path": _PATH,
+            "bucket": _BUCKET,
+        },
+        units={"node_id": "id", "bucket": "buckets"},
+        references=(Reference(("node_id",), "cpg_nodes", ("node_id",)),),
+        entity="call",
+        join_keys=("node_id", "path"),
     ),
 }
 

@@ -65,6 +65,7 @@ _LABELS = {
     "BLOCK": ("Entry", "ListComp", "SetComp", "DictComp", "GeneratorExp"),
     "IMPORT": ("Import", "ImportFrom", "alias"),
     "LOCAL": ("Binding",),
+    "MEMBER": ("Field",),
     "DEPENDENCY": ("External",),
     "UNKNOWN": (
         "Expr",

@@ -1,9 +1,10 @@
-"""The code property graph as a `Pipeline`: the repository and two small tables in, five public tables out."""
+"""The code property graph as a `Pipeline`: the repository and two small tables in, six public tables out."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
+from codeintel.analysis.resolution import resolutions
 from codeintel.cpg.contracts import CONTRACTS
 from codeintel.cpg.readings import READS
 from codeintel.cpg.views import cpg_views
@@ -37,5 +38,6 @@ PIPELINE = Pipeline(
     },
     extractors={"python_facts": Extractor(python_facts, TABLES)},
     views=cpg_views(),
+    analyses={"resolutions": resolutions},
     contracts=CONTRACTS,
 )

@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from codeintel.datafusion_engine import call_graph
+from codeintel.datafusion_engine.call_graph import CallSite, Mention
 from codeintel.datafusion_engine.diagnostics import artifact_tables
 from codeintel.errors import StoreError, UsageError, nearest
 from codeintel.fingerprint import digest_bytes
@@ -74,6 +76,22 @@ class Snapshot:
         """What is known about the run, as tables by name: see `datafusion_engine.diagnostics`."""
         run = self.manifest
         return artifact_tables(artifacts_of(self.store, run.run_id), run.run_id, run.plan_signature)
+
+    def callers(self, name: str, *, depth: int = 1, confidence: float = 0.0) -> list[CallSite]:
+        """Calls of what is called `name`, then of what makes those calls, `depth` levels up; see `call_graph`."""
+        return call_graph.calls_around(self, name, of="callee", depth=depth, confidence=confidence)
+
+    def callees(self, name: str, *, depth: int = 1, confidence: float = 0.0) -> list[CallSite]:
+        """Calls that what is called `name` makes, then those that the callees make, `depth` levels down."""
+        return call_graph.calls_around(self, name, of="caller", depth=depth, confidence=confidence)
+
+    def refs(self, name: str, *, confidence: float = 0.0) -> list[Mention]:
+        """Places that refer to what is called `name`, in any file; see `call_graph`."""
+        return call_graph.mentions(self, name, confidence=confidence)
+
+    def callgraph(self, *, confidence: float = 0.0) -> dict[str, list[str]]:
+        """`{caller: [callee, …]}` by qualified names; see `call_graph`."""
+        return call_graph.adjacency(self, confidence=confidence)
 
     def source(self, node_id: int) -> str:
         """The exact text of a node. Raises UsageError for an unknown node, StoreError if its file has changed since."""

@@ -138,7 +138,7 @@ class Resolver:
             outer[missing] = np.where(found[missing] < 0, scopes.around[outer[missing]], -1)
         return found
 
-    def _mangled(self, scope: np.ndarray, name: np.ndarray) -> np.ndarray:
+    def mangled(self, scope: np.ndarray, name: np.ndarray) -> np.ndarray:
         """Names as the compiler files them: `__x` inside class `C` is `_C__x`."""
         listed = list(self.texts)
         private = np.array([
@@ -267,7 +267,7 @@ class Resolver:
         # A walrus binds around the comprehensions it stands in.
         while len(inside := np.flatnonzero((how[node] == HOW["walrus"]) & self.is_comprehension[scope])):
             scope[inside] = self.scopes.around[scope[inside]]
-        return node, scope, self._mangled(scope, names[node]), how[node]
+        return node, scope, self.mangled(scope, names[node]), how[node]
 
     def _how_stored(self, names: np.ndarray) -> np.ndarray:
         """What kind of statement each stored Name is the target of."""
@@ -287,7 +287,7 @@ class Resolver:
         node = np.flatnonzero((syntax.kind == KIND["Name"]) & ((syntax.ctx != _STORE) | augmented))
         scope = self.scopes.of_code[syntax.scope[node]]
         node, scope = node[scope >= 0], scope[scope >= 0]
-        return node, scope, self._mangled(scope, syntax.name[node])
+        return node, scope, self.mangled(scope, syntax.name[node])
 
     def _owners(self, scope: np.ndarray, name: np.ndarray) -> np.ndarray:
         """The scope that owns what is bound as `name` in `scope`; -1 where the compiler binds nothing."""

@@ -56,6 +56,7 @@ from codeintel.extract.scopes import (
 )
 from codeintel.extract.syntax import Syntax, Texts
 from codeintel.extract.tables import TABLES
+from codeintel.extract.value_flow import ValueFlow, value_flow
 
 
 @dataclass(slots=True)
@@ -120,17 +121,22 @@ def chunk_tables(chunk: Chunk, namespace: str) -> dict[str, pa.Table]:
     columns = _Columns(chunk, definitions.node_id)
     imported = imports(files, syntax, texts)
     scopes = match_scopes(files, syntax, texts)
-    bindings = Resolver(syntax, scopes, texts, texts.codes(imported.bound), alphabetical(texts)).bindings
+    resolver = Resolver(syntax, scopes, texts, texts.codes(imported.bound), alphabetical(texts))
+    bindings = resolver.bindings
     flow = control_flow(syntax, texts)
     reached = data_flow(syntax, texts, flow, scopes, bindings)
     given = arguments(syntax)
     made = calls(syntax, texts, given)
     recovered = np.array([file.is_recovered for file in files], bool)
+    scopes_and_names = _scope_tables(scopes, bindings, syntax, definitions, columns)
+    binding_ids = scopes_and_names["bindings"]["binding_id"].to_numpy()
+    found = value_flow(syntax, texts, definitions, scopes, resolver, imported, reached, binding_ids)
     tables = {
         **_file_tables(files, columns, chunk.exports),
         "ast_nodes": _ast_nodes(syntax, definitions, columns),
         "ast_props": _ast_props(syntax, columns),
-        **_scope_tables(scopes, bindings, syntax, definitions, columns),
+        **scopes_and_names,
+        **_value_tables(found, syntax, columns),
         **_definition_tables(syntax, texts, definitions, columns),
         **_flow_tables(flow, syntax, definitions, columns, recovered),
         **_data_flow_tables(reached, syntax, columns, recovered),
@@ -344,6 +350,20 @@ def _hanging(name: str, target: str, rows: Hanging, syntax: Syntax, columns: _Co
         name, syntax.file[rows.node], node_id=columns.node(rows.node), position=rows.position,
         name=columns.text(rows.name), keyword=columns.text(rows.keyword), **{target: columns.node(rows.target)},
     )  # fmt: skip
+
+
+def _value_tables(found: ValueFlow, syntax: Syntax, columns: _Columns) -> dict[str, pa.Table]:
+    return {
+        "value_flows": columns.table(
+            "value_flows", found.file, op=_word(found.op, found.op_code), target_id=found.target,
+            source_id=_nullable(found.source, found.source == 0), other_id=_nullable(found.other, found.other == 0),
+            name=columns.text(found.name), position=found.position.astype(np.int32),
+        ),
+        "value_slots": columns.table(
+            "value_slots", syntax.file[found.slot_node], slot_id=found.slot_id, node_id=columns.node(found.slot_node),
+            caller_id=found.slot_caller,
+        ),
+    }  # fmt: skip
 
 
 def _call_tables(given: Arguments, made: Calls, syntax: Syntax, columns: _Columns) -> dict[str, pa.Table]:

@@ -46,7 +46,7 @@ def define(files: list[SourceFile], syntax: Syntax, texts: Texts, namespace: str
     nodes = np.flatnonzero(IS_DEFINITION[syntax.kind])
     at = np.full(len(syntax), -1, np.int64)
     at[nodes] = np.arange(len(nodes))
-    around = at[_defined_in(syntax, nodes)].tolist()
+    around = at[defined_in(syntax, nodes)].tolist()
     listed = list(texts)
     owner = IS_OWNER[syntax.kind[nodes]].tolist()
     inner: list[str] = []
@@ -104,7 +104,7 @@ def flow_ids(openers: np.ndarray, syntax: Syntax, definitions: Definitions) -> n
 _ENTRY, _EXIT = fields("entry"), fields("exit")
 
 
-def _defined_in(syntax: Syntax, nodes: np.ndarray) -> np.ndarray:
+def defined_in(syntax: Syntax, nodes: np.ndarray) -> np.ndarray:
     """The module, class, function or lambda whose scope each node stands in, comprehensions looked through."""
     outer = syntax.scope[nodes] >> 1
     while len(through := np.flatnonzero(~IS_DEFINITION[syntax.kind[outer]])):

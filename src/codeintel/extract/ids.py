@@ -10,30 +10,14 @@ from collections.abc import Iterable
 import numpy as np
 import xxhash
 
+from codeintel.hashing import external_id, fields, hashed
 
-def fields(*values: str) -> bytes:
-    """The length-prefixed form of `values`: no two different tuples give the same bytes."""
-    parts = []
-    for value in values:
-        text = value.encode("utf-8", "surrogatepass")
-        parts.append(b"%d:%b" % (len(text), text))
-    return b"".join(parts)
-
-
-def hashed(data: bytes) -> int:
-    """xxh64 of `data` as a signed 64-bit integer."""
-    value = xxhash.xxh64_intdigest(data)
-    return value - (1 << 64) if value >> 63 else value
+__all__ = ["all_hashed", "consecutive", "external_id", "fields", "hashed"]
 
 
 def all_hashed(data: Iterable[bytes]) -> np.ndarray:
     """`hashed` of each of many."""
     return np.array(list(map(xxhash.xxh64_intdigest, data)), np.uint64).view(np.int64)
-
-
-def external_id(name: str) -> int:
-    """The id of anything outside the repository, which is its import path alone, such as `builtins.len`."""
-    return hashed(fields("external", name))
 
 
 def consecutive(bases: np.ndarray, homes: np.ndarray) -> np.ndarray:

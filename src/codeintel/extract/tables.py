@@ -150,6 +150,11 @@ TABLES: dict[str, Table] = {
     ),
     # One row per name in `__all__`; `is_complete`: whether that is statically all of it.
     "exports": _table(("path", "position"), position="i", name="s", is_complete="b"),
+    # How values flow between slots, without positions; see `codeintel.extract.value_flow`.
+    "value_flows": _table((), op="s", target_id="l", source_id="l?", other_id="l?", name="s?", position="i"),
+    # One row per slot of `value_flows` that stands for a node: `caller_id` is the definition that evaluates it, by
+    # the id it has there (of a lambda its slot).
+    "value_slots": _table(("slot_id",), slot_id="l", node_id="l", caller_id="l"),
     # One row per way in or out (`kind`: Entry, Exit) of what runs on its own or in place: modules, class bodies,
     # functions, lambdas, comprehensions. `unit_id`: the node of it; `owner_id`: that node if it is an owner, else the
     # one around it.

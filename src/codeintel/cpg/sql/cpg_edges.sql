@@ -28,6 +28,15 @@ UNION ALL
 SELECT i.src, i.dst, 'IMPORTS', i.label, 0, 'import_edges', CAST(1 AS FLOAT), i.path, i.bucket
 FROM import_edges AS i
 UNION ALL
+SELECT c.site_id, c.callee_id, 'CALL', '', 0, c.origin, c.confidence, c.path, c.bucket
+FROM call_graph AS c
+UNION ALL
+SELECT a.node_id, a.target_id, a.kind, a.how, 0, 'attribute_references', a.confidence, a.path, a.bucket
+FROM attribute_references AS a
+UNION ALL
+SELECT h.class_id, h.base_id, 'INHERITS_FROM', '', h.position, 'class_hierarchy', CAST(1 AS FLOAT), h.path, h.bucket
+FROM class_hierarchy AS h
+UNION ALL
 SELECT f.unit_id, f.node_id, 'CONTAINS', lower(f.kind), 0, 'flow_nodes', CAST(1 AS FLOAT), f.path, f.bucket
 FROM flow_nodes AS f
 UNION ALL

@@ -17,6 +17,13 @@ SELECT
 FROM external_nodes AS e
 UNION ALL
 SELECT
+    r.target_id, 'Field' AS kind, 'MEMBER' AS label, r.path, r.slot_id AS owner_id,
+    reverse(split_part(reverse(r.target_name), '.', 1)) AS name, r.target_name AS qualname,
+    NULL AS bstart, NULL AS bend, NULL AS ctx, NULL AS line, NULL AS col, NULL AS end_line, NULL AS end_col, r.bucket
+FROM resolutions AS r
+WHERE r.relation = 'attribute'
+UNION ALL
+SELECT
     f.node_id, f.kind, k.label, f.path, f.owner_id, NULL AS name, NULL AS qualname,
     NULL AS bstart, NULL AS bend, NULL AS ctx, NULL AS line, NULL AS col, NULL AS end_line, NULL AS end_col, f.bucket
 FROM flow_nodes AS f

@@ -1,0 +1,318 @@
+"""What an attribute of a value is: modules, classes and their instances, `super()`, and names from outside.
+
+Each attribute of a value is a slot, made when it is first asked for; reading the attribute is an edge from it.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from codeintel.analysis.mro import linearised
+from codeintel.analysis.program import CLASS, FUNCTION, GENERATOR, LAMBDA, MODULE, Modules, Program
+from codeintel.analysis.values import Kind, Values
+
+Exports = Mapping[str, tuple[frozenset[str], bool]]
+BASES = Mapping[int, Sequence[int | str]]
+DEPTH = 6  # attributes of attributes of something external that are told apart
+_FUNCTION_KINDS = (Kind.FUNCTION, Kind.PARTIAL)
+_IMPLICITLY_STATIC = ("__new__",)
+_IMPLICITLY_CLASS = ("__init_subclass__", "__class_getitem__")
+
+
+class Attributes(Values):
+    """Values of one program's definitions.
+
+    `bases` are the resolved ones, classes by slot and externals by path; `metas` the metaclasses that classes name.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        modules: Modules,
+        exports: Exports,
+        bases: BASES,
+        metas: Mapping[int, Sequence[int]],
+    ) -> None:
+        super().__init__(program.count)
+        self.program, self.modules, self.exports, self.bases, self.metas = program, modules, exports, bases, metas
+        self.orders = linearised({cls: [b for b in own if isinstance(b, int)] for cls, own in bases.items()})
+        self.name: dict[int, str] = {}
+        self.sort: dict[int, int] = {}
+        self.around: dict[int, int] = {}
+        self.members: dict[tuple[int, str], int] = {}
+        self.stars: dict[int, list[str]] = defaultdict(list)
+        self.own_names: dict[int, list[str]] = defaultdict(list)
+        self.below: dict[int, list[int]] = defaultdict(list)
+        self.stored: set[str] = set()
+        self.attributes: dict[tuple[int, str], int] = {}
+        self.instance_slots: dict[tuple[int, str], int] = {}
+        self.class_slots: dict[tuple[int, str], int] = {}
+        self.getters: dict[int, set[int]] = defaultdict(
+            set
+        )  # by slot of an attribute: what reading it calls, a value or -1 - slot
+        self.origins: dict[int, set[int]] = defaultdict(set)  # by slot of an attribute: bindings it may come from
+        self.handed_on: dict[int, list[int]] = defaultdict(list)  # by slot of an attribute: of what it is the same
+        self._define()
+
+    def _define(self) -> None:
+        defined = self.program["define"]
+        kinds = {MODULE: Kind.MODULE, CLASS: Kind.CLASS, FUNCTION: Kind.FUNCTION, GENERATOR: Kind.FUNCTION,
+                 LAMBDA: Kind.FUNCTION}  # fmt: skip
+        for slot, name, sort, source in zip(
+            defined.target, defined.name, defined.position, defined.source, strict=True
+        ):
+            self.name[slot], self.sort[slot], self.around[slot] = name or "", sort, source
+            self.put(slot, self.value(kinds[sort], slot))
+        member = self.program["member"]
+        for home, binding, name in zip(member.target, member.source, member.name, strict=True):
+            self.members[home, name or ""] = binding
+            self.own_names[home].append(name or "")
+        star = self.program["star"]
+        for home, name in zip(star.target, star.name, strict=True):
+            self.stars[home].append(name or "")
+        for cls in sorted(self.orders):
+            for above in self.orders[cls][1:]:
+                self.below[above].append(cls)
+        self.stored.update(name or "" for name in self.program["store"].name)
+
+    # --- modules
+
+    def module(self, name: str, importer: str) -> int:
+        """The value that importing `name` gives."""
+        found = self.modules.find(name, importer)
+        if found is not None:
+            return self.value(Kind.MODULE, found)
+        if name in self.modules.packages:
+            return self.value(Kind.NAMESPACE, name)
+        return self.external(name.lstrip("."))
+
+    def result_of(self, path: str) -> int:
+        """What calling something outside gives: an instance, if it looks like a class."""
+        return self.value(Kind.RESULT, path) if is_class_like(path) else self.value(Kind.OUTSIDE)
+
+    def external(self, path: str) -> int:
+        return self.value(Kind.EXTERNAL, path)
+
+    def _module_attribute(self, module: int, name: str, slot: int) -> None:
+        """Of its own, else what its star imports bring, else a submodule."""
+        own = self.members.get((module, name))
+        if own is not None:
+            self.flow(own, slot)
+            self.origins[slot].add(own)
+            return
+        public = not name.startswith("_")
+        for star in self.stars[module]:
+            value = self.module(star, self.modules.path[module])
+            if self.kinds[value] == Kind.MODULE:
+                source = self.parts[value][0]
+                if source == module:
+                    continue
+                listed, complete = self.exports.get(self.modules.path[source], (None, True))
+                if name in listed if listed is not None and complete else public:
+                    inner = self.attribute(value, name)
+                    self.flow(inner, slot)
+                    self.handed_on[slot].append(inner)
+            elif self.kinds[value] == Kind.EXTERNAL and public and not is_builtin(name):
+                self.put(slot, self.external(f"{self.parts[value][0]}.{name}"))
+        submodule = self.modules.submodule(module, name)
+        if submodule is not None:
+            self.put(slot, self.value(Kind.MODULE, submodule))
+
+    def bindings(self, slot: int) -> set[int]:
+        """The bindings that an attribute may be."""
+        if slot not in self.handed_on:
+            return self.origins.get(slot, set())
+        seen, waiting, found = {slot}, [slot], set[int]()
+        while waiting:
+            at = waiting.pop()
+            found |= self.origins.get(at, set())
+            new = set(self.handed_on.get(at, ())) - seen
+            seen |= new
+            waiting += new
+        return found
+
+    def has_name(self, module: int, name: str) -> bool:
+        """Whether a module binds a name itself or through star imports. Those may lead in a circle."""
+        seen, waiting = {module}, [module]
+        while waiting:
+            at = waiting.pop()
+            if (at, name) in self.members:
+                return True
+            for star in self.stars[at]:
+                value = self.module(star, self.modules.path[at])
+                if self.kinds[value] == Kind.MODULE and self.parts[value][0] not in seen:
+                    listed, complete = self.exports.get(self.modules.path[self.parts[value][0]], (None, True))
+                    if name in listed if listed is not None and complete else not name.startswith("_"):
+                        seen.add(self.parts[value][0])
+                        waiting.append(self.parts[value][0])
+                elif self.kinds[value] == Kind.EXTERNAL and not is_builtin(name):
+                    return True
+        return False
+
+    # --- classes
+
+    def order(self, cls: int) -> tuple[int, ...]:
+        return self.orders.get(cls, (cls,))
+
+    def outside(self, order: Sequence[int]) -> list[str]:
+        """Import paths of bases from outside, in the order of the classes that have them."""
+        found = [base for cls in order for base in self.bases.get(cls, ()) if isinstance(base, str)]
+        return [base for base in dict.fromkeys(found) if base != "builtins.object"]
+
+    def stored_on_instances(self, cls: int, name: str) -> int:
+        return self._kept(self.instance_slots, cls, name)
+
+    def stored_on(self, value_slot: int, name: str) -> int:
+        """The slot of what is assigned to an attribute of a class, a function or a module's missing name."""
+        return self._kept(self.class_slots, value_slot, name)
+
+    def _kept(self, slots: dict[tuple[int, str], int], home: int, name: str) -> int:
+        slot = slots.get((home, name))
+        if slot is None:
+            slot = slots[home, name] = self.slot()
+        return slot
+
+    def _look_up(self, order: Sequence[int], name: str, slot: int, receiver: int, via: int) -> bool:
+        """Lead the first class member of that name to `slot`, bound to `receiver`; whether there is one."""
+        found = False
+        for cls in order:
+            if name in self.stored:
+                self.watch(self.stored_on(cls, name), self.bind, slot, receiver, via, name)
+            member = self.members.get((cls, name))
+            if member is not None:
+                self.origins[slot].add(member)
+                self.watch(member, self.bind, slot, receiver, via, name)
+                found = True
+                break
+        return found
+
+    def bind(self, value: int, slot: int, receiver: int, cls: int, name: str) -> None:
+        """What a value found in a class is when it is read off `receiver`, which is -1 for the class itself."""
+        kind = self.kinds[value]
+        if kind in _FUNCTION_KINDS:
+            if name in _IMPLICITLY_STATIC:
+                self.put(slot, value)
+            elif name in _IMPLICITLY_CLASS:
+                self.put(slot, self.value(Kind.BOUND, value, self.value(Kind.CLASS, cls)))
+            else:
+                self.put(slot, value if receiver < 0 else self.value(Kind.BOUND, value, receiver))
+        elif kind == Kind.STATIC:
+            self.put(slot, self.parts[value][0])
+        elif kind == Kind.CLASSMETHOD:
+            self.put(slot, self.value(Kind.BOUND, self.parts[value][0], self.value(Kind.CLASS, cls)))
+        elif kind == Kind.PROPERTY and receiver >= 0:
+            getter, *descriptor = self.parts[value]
+            self.read_property(getter, descriptor[0] if descriptor else -1, receiver, slot)
+        else:
+            self.put(slot, value)
+
+    def read_property(self, getter: int, descriptor: int, receiver: int, slot: int) -> None:
+        raise NotImplementedError
+
+    def _instance_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
+        order = self.order(cls)
+        if name in self.stored:
+            for each in order:
+                self.flow(self.stored_on_instances(each, name), slot)
+        found = self._look_up(order, name, slot, value, cls)
+        if self.kinds[value] == Kind.OPEN:
+            for below in self.below[cls]:
+                if name in self.stored:
+                    self.flow(self.stored_on_instances(below, name), slot)
+                if (below, name) in self.members:
+                    self.watch(self.members[below, name], self.bind, slot, value, below, name)
+                    found = True
+        if not found:
+            for base in self.outside(order)[:1]:
+                self.put(slot, self.external(f"{base}.{name}"))
+
+    def _class_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
+        order = self.order(cls)
+        if self._look_up(order, name, slot, -1, cls):
+            return
+        for meta in [meta for each in order for meta in self.metas.get(each, ())][:1]:
+            if self._look_up(self.order(meta), name, slot, value, meta):
+                return
+        for base in self.outside(order)[:1]:
+            self.put(slot, self.external(f"{base}.{name}"))
+
+    def _super_attribute(self, after: int, receiver: int, name: str, slot: int) -> None:
+        cls = self.parts[receiver][0]
+        order = self.order(cls)
+        rest = order[order.index(after) + 1 :] if after in order else self.order(after)[1:]
+        bound = -1 if self.kinds[receiver] == Kind.CLASS and name != "__init__" else receiver
+        if self._look_up(rest, name, slot, bound, cls):
+            return
+        for base in [*self.outside([after, *rest])[:1], "builtins.object"][:1]:
+            self.put(slot, self.external(f"{base}.{name}"))
+
+    # --- any value
+
+    def attribute(self, value: int, name: str) -> int:
+        """The slot of an attribute of a value."""
+        slot = self.attributes.get((value, name))
+        if slot is not None:
+            return slot
+        slot = self.attributes[value, name] = self.slot()
+        parts = self.parts[value]
+        match self.kinds[value]:
+            case Kind.MODULE:
+                self.later(self._module_attribute, parts[0], name, slot)
+            case Kind.NAMESPACE:
+                self.put(slot, self.module(f"{parts[0]}.{name}", ""))
+            case Kind.CLASS:
+                self._class_attribute(value, parts[0], name, slot)
+            case Kind.INSTANCE | Kind.OPEN:
+                self._instance_attribute(value, parts[0], name, slot)
+            case Kind.SUPER:
+                self._super_attribute(parts[0], parts[1], name, slot)
+            case Kind.EXTERNAL:
+                if parts[0].count(".") < DEPTH and parts[0] not in _BUILTIN_FUNCTIONS:
+                    self.put(slot, self.external(f"{parts[0]}.{name}"))
+            case Kind.RESULT:
+                if parts[0].count(".") < DEPTH:
+                    self.put(slot, self.external(f"{parts[0]}.{name}"))
+            case Kind.OUTSIDE:
+                self.put(slot, value)
+            case Kind.FUNCTION:
+                if name in self.stored:
+                    self.flow(self.stored_on(parts[0], name), slot)
+            case Kind.BOUND:
+                if name == "__self__":
+                    self.put(slot, parts[1])
+                elif name == "__func__":
+                    self.put(slot, parts[0])
+                else:
+                    self.flow(self.attribute(parts[0], name), slot)
+            case Kind.CONTAINER | Kind.CONSTANT | Kind.BUILTIN | Kind.GENERATOR | Kind.PROPERTY:
+                self.put(slot, self.value(Kind.METHOD, self.type_name(value), name, value))
+            case _:
+                pass
+        return slot
+
+    def type_name(self, value: int) -> str:
+        """The builtin type of a value that has one."""
+        match self.kinds[value]:
+            case Kind.GENERATOR:
+                return "generator"
+            case Kind.PROPERTY:
+                return "property"
+        return str(self.parts[value][0])
+
+
+def is_class_like(path: str) -> bool:
+    """Whether a name from outside looks like a class: nothing is read from there."""
+    last = path.rpartition(".")[2].lstrip("_")
+    return last[:1].isupper()
+
+
+_BUILTINS = frozenset(dir(builtins))
+_BUILTIN_FUNCTIONS = frozenset(
+    f"builtins.{name}" for name, value in vars(builtins).items() if not isinstance(value, type)
+)
+
+
+def is_builtin(name: str) -> bool:
+    return name in _BUILTINS

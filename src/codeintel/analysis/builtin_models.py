@@ -1,0 +1,324 @@
+"""What calls of builtins, and of a few functions of the standard library, do with values.
+
+Only what moves values or calls back is here; all else from outside takes what it gets and gives something unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from codeintel.analysis.calls import Call, Calls
+from codeintel.analysis.values import Kind
+
+_TYPES = ("str", "int", "float", "bytes", "bool", "bytearray", "complex", "memoryview", "range", "object")
+_CONTAINERS = ("list", "tuple", "set", "dict", "frozenset")
+_RETURNS = {
+    "str": ("builtins.str", "builtins.repr", "builtins.format", "builtins.input", "builtins.chr", "builtins.hex"),
+    "int": ("builtins.int", "builtins.len", "builtins.ord", "builtins.hash", "builtins.id"),
+    "float": ("builtins.float",),
+    "bytes": ("builtins.bytes",),
+}
+_RESULT_TYPE = {path: name for name, paths in _RETURNS.items() for path in paths}
+_METHOD_RESULTS = {
+    ("str", name): "str"
+    for name in ("join", "format", "strip", "lstrip", "rstrip", "lower", "upper", "replace", "title", "capitalize",
+                 "removeprefix", "removesuffix", "zfill", "ljust", "rjust", "center", "expandtabs")
+} | {("str", "encode"): "bytes", ("bytes", "decode"): "str", ("str", "split"): "list", ("str", "rsplit"): "list",
+     ("str", "splitlines"): "list"}  # fmt: skip
+_ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popitem", "popleft", "__getitem__")
+
+
+class Models(Calls):
+    """Calls of what is outside."""
+
+    def call_external(self, path: str, call: Call) -> None:
+        model = _MODELS.get(path)
+        if model is not None:
+            model(self, call)
+        elif (name := _RESULT_TYPE.get(path)) is not None:
+            self._gives(call, self.value(Kind.BUILTIN, name))
+        elif path in _TRANSPARENT:
+            if call.positional and call.positional[0] >= 0:
+                self._hands_on(call, call.positional[0])
+        elif path.startswith("builtins.") and path[9:] in _CONTAINERS:
+            self._collect(call, path[9:])
+        elif call.result >= 0:
+            self.put(call.result, self.result_of(path))
+
+    def _gives(self, call: Call, value: int) -> None:
+        if call.result >= 0:
+            self.put(call.result, value)
+
+    def _hands_on(self, call: Call, slot: int) -> None:
+        if call.result >= 0:
+            self.flow(slot, call.result)
+
+    def _collect(self, call: Call, name: str) -> None:
+        """`list(x)`: a new container of what iterating gives."""
+        if call.result < 0:
+            return
+        made = self.container(name, call.result)
+        self.put(call.result, made)
+        for slot in call.positional:
+            if slot >= 0:
+                self.watch(slot, self.merge, made)
+        if name == "dict":
+            for key, slot in call.keywords.items():
+                self.flow(slot, self.element(made, f"'{key}"))
+
+    def call_back(self, call: Call, function: int, arguments: list[int], result: int) -> None:
+        """Something outside calls what a slot holds."""
+        if function >= 0:
+            self.watch(function, self.call, Call(call.site, result, "callback", arguments))
+
+    def each(self, call: Call, slot: int) -> int:
+        """A slot for what iterating over an argument gives."""
+        step = self.slot()
+        if slot >= 0:
+            self.watch(slot, self.iterate, step, call.site)
+        return step
+
+    def call_method_of_builtin(self, parts: tuple[str, str, int], call: Call) -> None:
+        type_name, name, value = parts
+        first = call.positional[0] if call.positional else -1
+        if (result := _METHOD_RESULTS.get((type_name, name))) is not None:
+            self._gives(call, self.value(Kind.BUILTIN, result))
+        if self.kinds[value] == Kind.GENERATOR:
+            if name in ("__next__", "send") and call.result >= 0:
+                self.iterate(value, call.result, call.site)
+            return
+        if self.kinds[value] != Kind.CONTAINER:
+            return
+        if name in ("append", "add", "appendleft") and first >= 0:
+            self.flow(first, self.unknown_of(value))
+        elif name == "insert" and len(call.positional) > 1 and call.positional[1] >= 0:
+            self.flow(call.positional[1], self.unknown_of(value))
+        elif name in ("extend", "update", "union", "extendleft") and first >= 0:
+            self.watch(first, self.merge, value)
+        elif name == "setdefault" and len(call.positional) > 1 and call.positional[1] >= 0:
+            self._at_key(call, value, call.positional[1], store=True)
+        if name == "update":
+            for key, slot in call.keywords.items():
+                self.flow(slot, self.element(value, f"'{key}"))
+        if call.result < 0:
+            return
+        if name in _PART:
+            self._at_key(call, value, call.result, store=False)
+            if name in ("get", "pop", "setdefault") and len(call.positional) > 1 and call.positional[1] >= 0:
+                self.flow(call.positional[1], call.result)
+        elif name == "copy":
+            self.put(call.result, value)
+        elif name == "values":
+            made = self.container("list", call.result)
+            self.flow(self.all_in(value), self.unknown_of(made))
+            self.put(call.result, made)
+        elif name == "items":
+            pair = self.container("tuple", self.slot_of(value, "items"))
+            self.each_element(value, self._key_of, self.element(pair, "0"))
+            self.flow(self.all_in(value), self.element(pair, "1"))
+            made = self.container("list", call.result)
+            self.put(self.unknown_of(made), pair)
+            self.put(call.result, made)
+
+    def slot_of(self, value: int, name: str) -> int:
+        return self.stored_on(-2 - value, name)
+
+    def _at_key(self, call: Call, container: int, slot: int, *, store: bool) -> None:
+        """The element of a container at the key in the first argument flows to `slot`, or from it."""
+        is_dict = self.parts[container][0] == "dict"
+        if is_dict and call.positional and call.positional[0] >= 0:
+            if store:
+                self.watch(call.positional[0], self._set_item_at, container, slot)
+            else:
+                self.watch(call.positional[0], self._item_at, container, slot)
+        elif store:
+            self.flow(slot, self.unknown_of(container))
+        else:
+            self.flow(self.all_in(container), slot)
+
+    # --- by name
+
+    def model_map(self, call: Call) -> None:
+        if len(call.positional) > 1 and call.result >= 0:
+            made = self.container("list", call.result)
+            given = [self.each(call, slot) for slot in call.positional[1:]]
+            self.call_back(call, call.positional[0], given, self.unknown_of(made))
+            self.put(call.result, made)
+
+    def model_filter(self, call: Call) -> None:
+        if len(call.positional) > 1 and call.result >= 0:
+            made = self.container("list", call.result)
+            step = self.each(call, call.positional[1])
+            self.call_back(call, call.positional[0], [step], -1)
+            self.flow(step, self.unknown_of(made))
+            self.put(call.result, made)
+
+    def model_sorted(self, call: Call) -> None:
+        if call.positional and call.result >= 0:
+            made = self.container("list", call.result)
+            step = self.each(call, call.positional[0])
+            self.flow(step, self.unknown_of(made))
+            self.put(call.result, made)
+            self.call_back(call, call.keywords.get("key", -1), [step], -1)
+
+    def model_most(self, call: Call) -> None:
+        if len(call.positional) == 1:
+            step = self.each(call, call.positional[0])
+            given = [step]
+        else:
+            given = [slot for slot in call.positional if slot >= 0]
+        for slot in given:
+            self._hands_on(call, slot)
+            self.call_back(call, call.keywords.get("key", -1), [slot], -1)
+
+    def model_reduce(self, call: Call) -> None:
+        if len(call.positional) > 1:
+            step, result = self.each(call, call.positional[1]), self.slot()
+            self.call_back(call, call.positional[0], [result, step], result)
+            self._hands_on(call, result)
+            if len(call.positional) > 2 and call.positional[2] >= 0:
+                self.flow(call.positional[2], result)
+
+    def model_next(self, call: Call) -> None:
+        if call.positional and call.positional[0] >= 0:
+            self.watch(call.positional[0], self._step, call.result if call.result >= 0 else self.slot(), call.site)
+            for slot in call.positional[1:2]:
+                self._hands_on(call, slot)
+
+    def model_iter(self, call: Call) -> None:
+        if call.positional and call.positional[0] >= 0:
+            self.watch(call.positional[0], self._iterator, call)
+
+    def _iterator(self, value: int, call: Call) -> None:
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+            self.call_method(value, "__iter__", call.site, call.result, [])
+        else:
+            self._gives(call, value)
+
+    def model_enumerate(self, call: Call) -> None:
+        if call.positional and call.result >= 0:
+            pair = self.container("tuple", self.stored_on(-2 - call.result, "enumerate"))
+            self.put(self.element(pair, "0"), self.value(Kind.BUILTIN, "int"))
+            self.flow(self.each(call, call.positional[0]), self.element(pair, "1"))
+            made = self.container("list", call.result)
+            self.put(self.unknown_of(made), pair)
+            self.put(call.result, made)
+
+    def model_zip(self, call: Call) -> None:
+        if call.result >= 0:
+            row = self.container("tuple", self.stored_on(-2 - call.result, "zip"))
+            for index, slot in enumerate(call.positional):
+                self.flow(self.each(call, slot), self.element(row, str(index)))
+            made = self.container("list", call.result)
+            self.put(self.unknown_of(made), row)
+            self.put(call.result, made)
+
+    def model_getattr(self, call: Call) -> None:
+        if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
+            self.watch(call.positional[1], self._named_attribute, call)
+            for slot in call.positional[2:3]:
+                self._hands_on(call, slot)
+
+    def _named_attribute(self, name: int, call: Call) -> None:
+        key = self.key(name)
+        if key is not None and key.startswith("'") and call.result >= 0:
+            self.watch(call.positional[0], self._read_named, call.result, key[1:])
+
+    def _read_named(self, value: int, target: int, name: str) -> None:
+        self.flow(self.attribute(value, name), target)
+
+    def model_setattr(self, call: Call) -> None:
+        if len(call.positional) > 2 and min(call.positional[:3]) >= 0:
+            self.watch(call.positional[1], self._store_named, call)
+
+    def _store_named(self, name: int, call: Call) -> None:
+        key = self.key(name)
+        if key is not None and key.startswith("'") and key[1:] in self.stored:
+            self.watch(call.positional[0], self.store, call.positional[2], key[1:])
+
+    def store(self, value: int, source: int, name: str) -> None:
+        """An attribute of a value is set to what `source` holds."""
+        kind, parts = self.kinds[value], self.parts[value]
+        if kind in (Kind.INSTANCE, Kind.OPEN):
+            self.flow(source, self.stored_on_instances(parts[0], name))
+        elif kind == Kind.CLASS:
+            member = self.members.get((parts[0], name))
+            self.flow(source, member if member is not None else self.stored_on(parts[0], name))
+        elif kind == Kind.MODULE:
+            member = self.members.get((parts[0], name))
+            if member is not None:
+                self.flow(source, member)
+        elif kind == Kind.FUNCTION:
+            self.flow(source, self.stored_on(parts[0], name))
+
+    def model_type(self, call: Call) -> None:
+        if len(call.positional) == 1 and call.positional[0] >= 0:
+            self.watch(call.positional[0], self._type_of, call)
+
+    def _type_of(self, value: int, call: Call) -> None:
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+            self._gives(call, self.value(Kind.CLASS, self.parts[value][0]))
+
+    def model_super(self, call: Call) -> None:
+        if len(call.positional) == 2 and min(call.positional) >= 0:
+            self.watch(call.positional[0], self._super_of, call)
+
+    def _super_of(self, value: int, call: Call) -> None:
+        if self.kinds[value] == Kind.CLASS:
+            self.watch(call.positional[1], self._super_for, self.parts[value][0], call.result)
+
+    def _super_for(self, value: int, cls: int, result: int) -> None:
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS) and result >= 0:
+            self.put(result, self.value(Kind.SUPER, cls, value))
+
+    def model_partial(self, call: Call) -> None:
+        if call.result >= 0:
+            self.partials[call.result] = call
+            self.put(call.result, self.value(Kind.PARTIAL, call.result))
+
+    def model_wraps(self, call: Call) -> None:
+        self._gives(call, self.value(Kind.IDENTITY))
+
+    def model_property(self, call: Call) -> None:
+        if call.positional and call.positional[0] >= 0 and call.result >= 0:
+            self.watch(call.positional[0], self._wrap, call.result, Kind.PROPERTY)
+
+    def model_static(self, call: Call) -> None:
+        if call.positional and call.positional[0] >= 0 and call.result >= 0:
+            self.watch(call.positional[0], self._wrap, call.result, Kind.STATIC)
+
+    def model_class_method(self, call: Call) -> None:
+        if call.positional and call.positional[0] >= 0 and call.result >= 0:
+            self.watch(call.positional[0], self._wrap, call.result, Kind.CLASSMETHOD)
+
+    def model_cast(self, call: Call) -> None:
+        if len(call.positional) > 1 and call.result >= 0:
+            if call.positional[0] >= 0:
+                self.watch(call.positional[0], self.instance_of, call.result)
+            if call.positional[1] >= 0:
+                self._hands_on(call, call.positional[1])
+
+    def model_thread(self, call: Call) -> None:
+        self.call_back(call, call.keywords.get("target", -1), [], -1)
+        self._gives(call, self.value(Kind.RESULT, "threading.Thread"))
+
+
+_TRANSPARENT = frozenset({
+    "copy.copy", "copy.deepcopy", "weakref.ref", "weakref.proxy", "functools.lru_cache", "functools.cache",
+    "functools.singledispatch", "contextlib.contextmanager", "contextlib.asynccontextmanager",
+    "functools.total_ordering",
+    "abc.abstractmethod", "typing.overload", "typing.final", "typing.no_type_check", "atexit.register",
+    "functools.update_wrapper", "asyncio.create_task", "asyncio.ensure_future", "asyncio.run", "sys.intern",
+    "dataclasses.dataclass", "builtins.reversed", "asyncio.shield", "asyncio.wait_for",
+})  # fmt: skip
+_MODELS: dict[str, Callable[[Models, Call], None]] = {
+    "builtins.map": Models.model_map, "builtins.filter": Models.model_filter, "builtins.sorted": Models.model_sorted,
+    "builtins.max": Models.model_most, "builtins.min": Models.model_most, "functools.reduce": Models.model_reduce,
+    "builtins.next": Models.model_next, "builtins.iter": Models.model_iter, "builtins.zip": Models.model_zip,
+    "builtins.enumerate": Models.model_enumerate, "builtins.getattr": Models.model_getattr,
+    "builtins.setattr": Models.model_setattr, "builtins.type": Models.model_type, "builtins.super": Models.model_super,
+    "functools.partial": Models.model_partial, "functools.partialmethod": Models.model_partial,
+    "functools.wraps": Models.model_wraps, "builtins.property": Models.model_property,
+    "builtins.staticmethod": Models.model_static, "builtins.classmethod": Models.model_class_method,
+    "typing.cast": Models.model_cast, "threading.Thread": Models.model_thread,
+}  # fmt: skip

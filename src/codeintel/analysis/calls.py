@@ -1,0 +1,402 @@
+"""What calling a value does: arguments reach parameters, results come back, and the call gets an edge.
+
+A function that returns a parameter of its own as it is hands on the argument of each call, not those of all calls.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from codeintel.analysis.attributes import is_class_like
+from codeintel.analysis.containers import Containers
+from codeintel.analysis.program import CLASS, GENERATOR, MODULE, PARAMETERS
+from codeintel.analysis.values import Kind
+
+_NO_KEYWORDS: Mapping[str, int] = MappingProxyType({})
+MOST_ELEMENTS = 64  # of `*args` that are told apart: a function that calls itself with one more has no end of them
+PARTIALS = 3  # of partials of partials that are followed
+_PLAIN_DECORATORS_OF_METHODS = {
+    "builtins.staticmethod": Kind.STATIC, "builtins.classmethod": Kind.CLASSMETHOD, "builtins.property": Kind.PROPERTY,
+    "functools.cached_property": Kind.PROPERTY, "abc.abstractproperty": Kind.PROPERTY,
+    "abc.abstractclassmethod": Kind.CLASSMETHOD, "abc.abstractstaticmethod": Kind.STATIC,
+    "types.DynamicClassAttribute": Kind.PROPERTY, "enum.property": Kind.PROPERTY,
+}  # fmt: skip
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One call site. Slots of arguments; `starred` with the position each begins at. `result` -1: nobody asks."""
+
+    site: int
+    result: int
+    origin: str
+    positional: Sequence[int] = ()
+    keywords: Mapping[str, int] = field(default_factory=lambda: _NO_KEYWORDS)
+    starred: Sequence[tuple[int, int]] = ()
+    double_starred: Sequence[int] = ()
+    through: tuple[int, ...] = ()  # partial objects that it came through
+    made: set[tuple[int, int]] | None = None  # callees with their receivers
+
+
+@dataclass(slots=True)
+class Parameters:
+    """A function's parameters: slots in order, by name; `passes` are those that it returns as they are."""
+
+    positional: list[int] = field(default_factory=list)
+    by_name: dict[str, int] = field(default_factory=dict)
+    rest: int = -1
+    keywords: int = -1
+    passes: set[int] = field(default_factory=set)
+    result: int = -1
+    yielded: int = -1
+
+
+class Calls(Containers):
+    """Calls and their edges: `callees[site][callee] = origin`; a callee is a value."""
+
+    def start_calls(self) -> None:
+        self.functions: dict[int, Parameters] = defaultdict(Parameters)
+        self.callees: dict[int, dict[int, str]] = defaultdict(dict)
+        self.called: set[int] = set()
+        self.assumed = ""
+        self.decorations: set[int] = set()
+        # Definitions of modules and classes, not those that functions make anew at each call.
+        self.decorated = {
+            value
+            for slot in self.program["decorate"].other
+            if slot in self.sort and self.sort[self.around[slot]] in (MODULE, CLASS)
+            for value in self.held(slot)
+        }
+        self.binding_of: dict[int, int] = {}  # of parameters
+        slots: dict[int, int] = {}
+        for op in PARAMETERS:
+            rows = self.program[op]
+            for slot, function, name, binding in zip(rows.target, rows.source, rows.name, rows.other, strict=True):
+                slots[slot] = function
+                self.binding_of[slot] = binding
+                own = self.functions[function]
+                match op:
+                    case "var_positional":
+                        own.rest = self.container("tuple", slot)
+                        self.put(slot, own.rest)
+                    case "var_keyword":
+                        own.keywords = self.container("dict", slot)
+                        self.put(slot, own.keywords)
+                    case _:
+                        if op != "keyword_only":
+                            own.positional.append(slot)
+                        if op != "positional_only":
+                            own.by_name[name or ""] = slot
+        for function in self.sort:
+            own = self.functions[function]
+            own.result, own.yielded = self.slot(), self.slot()
+        changed = set(self.program["copy"].target)
+        for op in ("return", "yield"):
+            rows = self.program[op]
+            for function, source in zip(rows.target, rows.source, strict=True):
+                own = self.functions[function]
+                passed = source in own.positional or source in own.by_name.values()
+                if op == "return" and slots.get(source) == function and passed and source not in changed:
+                    own.passes.add(source)
+                else:
+                    self.flow(source, own.result if op == "return" else own.yielded)
+        for function, own in self.functions.items():
+            if own.positional and (around := self.around.get(function, -1)) >= 0 and self.sort[around] == 1:
+                self.receivers[own.positional[0]] = self.value(Kind.OPEN, around)
+
+    # --- calls
+
+    def call(self, value: int, call: Call, receiver: int = -1) -> None:
+        """Call a value at a call site, with a receiver before the arguments (-1 for none)."""
+        if call.made is None:
+            call.made = {(value, receiver)}
+        elif (value, receiver) in call.made:
+            return
+        else:
+            call.made.add((value, receiver))
+        kind, parts = self.kinds[value], self.parts[value]
+        match kind:
+            case Kind.FUNCTION:
+                self.note(call, value)
+                self._enter(parts[0], call, receiver)
+            case Kind.BOUND:
+                self.call(parts[0], call, parts[1])
+            case Kind.CLASS:
+                self._construct(value, call)
+            case Kind.INSTANCE | Kind.OPEN:
+                self.watch(self.attribute(value, "__call__"), self.call, call)
+            case Kind.EXTERNAL:
+                self.note(call, value)
+                self.call_external(parts[0], call)
+            case Kind.METHOD:
+                self.note(call, value)
+                self.call_method_of_builtin(parts, call)
+            case Kind.PARTIAL:
+                self._call_partial(parts[0], call)
+            case Kind.IDENTITY:
+                if call.positional and call.result >= 0:
+                    self.flow(call.positional[0], call.result)
+            case Kind.STATIC:
+                self.call(parts[0], call)
+            case Kind.RESULT | Kind.OUTSIDE:
+                if call.result >= 0:
+                    self.put(call.result, self.value(Kind.OUTSIDE))
+            case _:
+                pass
+
+    def note(self, call: Call, callee: int, origin: str = "") -> None:
+        callees = self.callees[call.site]
+        if callee not in callees:
+            callees[callee] = self.assumed + (origin or call.origin)
+        self.called.add(callee)
+
+    def call_external(self, path: str, call: Call) -> None:
+        raise NotImplementedError
+
+    def call_method_of_builtin(self, parts: tuple[str, str, int], call: Call) -> None:
+        raise NotImplementedError
+
+    def _construct(self, value: int, call: Call) -> None:
+        cls = self.parts[value][0]
+        instance = self.value(Kind.INSTANCE, cls)
+        if call.result >= 0:
+            self.put(call.result, instance)
+        self.note(call, value, "constructor")
+        order = self.order(cls)
+        for name, receiver in (("__new__", value), ("__init__", instance)):
+            if any((each, name) in self.members for each in order):
+                inner = Call(call.site, -1, "constructor", call.positional, call.keywords, call.starred,
+                             call.double_starred)  # fmt: skip
+                if name == "__new__":
+                    self.watch(self.attribute(value, name), self.call, inner, value)
+                else:
+                    self.watch(self.attribute(receiver, name), self.call, inner)
+                if name == "__init__":
+                    return
+        for base in self.outside(order)[:1]:
+            if not base.startswith("builtins."):
+                self.note(call, self.external(f"{base}.__init__"), "constructor")
+
+    def _enter(self, function: int, call: Call, receiver: int) -> None:
+        own = self.functions[function]
+        offset = 0 if receiver < 0 else 1
+        positional = own.positional
+        if call.result >= 0:
+            if self.sort[function] == GENERATOR:
+                self.put(call.result, self.value(Kind.GENERATOR, function))
+            else:
+                self.flow(own.result, call.result)
+        if receiver >= 0:
+            if positional:
+                self.put(positional[0], receiver)
+                self._passed(own, positional[0], -1, receiver, call)
+            elif own.rest >= 0:
+                self.put(self.element(own.rest, "0"), receiver)
+        last = len(positional)
+        for index, slot in enumerate(call.positional, offset):
+            if slot < 0:
+                continue
+            if index < last:
+                self.flow(slot, positional[index])
+                self._passed(own, positional[index], slot, -1, call)
+            elif own.rest >= 0:
+                self.flow(slot, self.element(own.rest, str(index - last) if index - last < MOST_ELEMENTS else None))
+        for name, slot in call.keywords.items():
+            if (target := own.by_name.get(name)) is not None:
+                self.flow(slot, target)
+                self._passed(own, target, slot, -1, call)
+            elif own.keywords >= 0:
+                self.flow(slot, self.element(own.keywords, f"'{name}"))
+        for slot, begin in call.starred:
+            self.watch(slot, self._spread, function, begin + offset)
+        for slot in call.double_starred:
+            self.watch(slot, self._spread_names, function)
+
+    def _passed(self, own: Parameters, parameter: int, slot: int, value: int, call: Call) -> None:
+        if parameter in own.passes and call.result >= 0:
+            if slot >= 0:
+                self.flow(slot, call.result)
+            else:
+                self.put(call.result, value)
+
+    def _spread(self, value: int, function: int, begin: int) -> None:
+        """`*value` from parameter `begin` on."""
+        own = self.functions[function]
+        if self.kinds[value] != Kind.CONTAINER:
+            return
+        self.each_element(value, self._spread_element, own, begin)
+        for target in own.positional[begin:]:
+            self._hand(self.unknown_of(value), own, target)
+        if own.rest >= 0:
+            self.flow(self.unknown_of(value), self.unknown_of(own.rest))
+
+    def _spread_names(self, value: int, function: int) -> None:
+        own = self.functions[function]
+        if self.kinds[value] != Kind.CONTAINER:
+            return
+        self.each_element(value, self._spread_name, own)
+        for target in own.by_name.values():
+            self._hand(self.unknown_of(value), own, target)
+        if own.keywords >= 0:
+            self.flow(self.unknown_of(value), self.unknown_of(own.keywords))
+
+    def _spread_element(self, key: str, slot: int, own: Parameters, begin: int) -> None:
+        if not key.isdecimal() or begin + int(key) > MOST_ELEMENTS:
+            return
+        index = begin + int(key)
+        if index < len(own.positional):
+            self._hand(slot, own, own.positional[index])
+        elif own.rest >= 0:
+            self.flow(slot, self.element(own.rest, str(index - len(own.positional))))
+
+    def _spread_name(self, key: str, slot: int, own: Parameters) -> None:
+        if (target := own.by_name.get(key.removeprefix("'"))) is not None:
+            self._hand(slot, own, target)
+        elif own.keywords >= 0:
+            self.flow(slot, self.element(own.keywords, key))
+
+    def _hand(self, slot: int, own: Parameters, target: int) -> None:
+        self.flow(slot, target)
+        if target in own.passes:
+            self.flow(slot, own.result)
+
+    def _call_partial(self, site: int, call: Call) -> None:
+        made = self.partials[site]
+        if site in call.through or len(call.through) >= PARTIALS:
+            return
+        whole = Call(call.site, call.result, "partial", [*made.positional[1:], *call.positional],
+                     {**made.keywords, **call.keywords}, call.starred, call.double_starred,
+                     through=(*call.through, site))  # fmt: skip
+        if made.positional and made.positional[0] >= 0:
+            self.watch(made.positional[0], self.call, whole)
+
+    partials: dict[int, Call]
+
+    # --- calls that are not written as such
+
+    def call_method(self, value: int, name: str, site: int, result: int, arguments: Sequence[int]) -> None:
+        """Call a special method of an instance, if its class has it."""
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS):
+            self.watch(self.attribute(value, name), self.call, Call(site, result, "special", list(arguments)))
+
+    def read_property(self, getter: int, descriptor: int, receiver: int, slot: int) -> None:
+        """Reading calls the getter, or the `__get__` of a descriptor that will call it."""
+        call = Call(-1, slot, "property")
+        reads = [self.members.get((each, "__get__"), -1) for each in self.order(descriptor)] if descriptor >= 0 else []
+        self.getters[slot] |= {-1 - member for member in reads if member >= 0} or {getter}
+        self.call(getter, call, receiver)
+
+    def iterate(self, value: int, target: int, site: int) -> None:
+        kind, parts = self.kinds[value], self.parts[value]
+        match kind:
+            case Kind.CONTAINER:
+                if parts[0] != "dict":
+                    self.flow(self.all_in(value), target)
+                else:
+                    self.each_element(value, self._key_of, target)
+            case Kind.GENERATOR:
+                self.flow(self.functions[parts[0]].yielded, target)
+            case Kind.INSTANCE | Kind.OPEN:
+                steps = self.slot()
+                self.call_method(value, "__iter__", site, steps, [])
+                self.call_method(value, "__aiter__", site, steps, [])
+                self.watch(steps, self._step, target, site)
+                if not any((cls, "__iter__") in self.members for cls in self.order(parts[0])):
+                    self.call_method(value, "__getitem__", site, target, [])
+            case Kind.CLASS:
+                self.put(target, self.value(Kind.INSTANCE, parts[0]))  # members of an enumeration
+            case Kind.CONSTANT | Kind.BUILTIN if parts[0] == "str":
+                self.put(target, self.value(Kind.BUILTIN, "str"))
+            case _:
+                pass
+
+    def _key_of(self, key: str, _slot: int, target: int) -> None:
+        self.put(target, self.constant(key))
+
+    def constant(self, key: str) -> int:
+        """The value of a constant, by its key."""
+        return self.value(Kind.CONSTANT, "str" if key.startswith("'") else "int", key)
+
+    def _step(self, value: int, target: int, site: int) -> None:
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+            self.call_method(value, "__next__", site, target, [])
+            self.call_method(value, "__anext__", site, target, [])
+        else:
+            self.iterate(value, target, site)
+
+    def enter(self, value: int, target: int, site: int) -> None:
+        """What `with` binds."""
+        kind = self.kinds[value]
+        if kind in (Kind.INSTANCE, Kind.OPEN):
+            for name in ("__enter__", "__aenter__"):
+                self.call_method(value, name, site, target, [])
+            for name in ("__exit__", "__aexit__"):
+                self.call_method(value, name, site, -1, [])
+        elif kind == Kind.GENERATOR:
+            self.iterate(value, target, site)
+        elif kind in (Kind.RESULT, Kind.CONTAINER, Kind.OUTSIDE):
+            self.put(target, value)
+
+    def caught(self, value: int, target: int) -> None:
+        """What `except … as` binds."""
+        kind, parts = self.kinds[value], self.parts[value]
+        if kind == Kind.CLASS:
+            self.put(target, self.value(Kind.INSTANCE, parts[0]))
+        elif kind == Kind.EXTERNAL:
+            self.put(target, self.result_of(parts[0]))
+        elif kind == Kind.CONTAINER:
+            self.watch(self.all_in(value), self.caught, target)
+
+    def raised(self, value: int, site: int) -> None:
+        """Raising a class makes an instance of it."""
+        if self.kinds[value] == Kind.CLASS:
+            self.call(value, Call(site, -1, "special"))
+
+    def decorate(self, value: int, target: int, source: int) -> None:
+        """`@value` on what `source` holds."""
+        kind, parts = self.kinds[value], self.parts[value]
+        if kind == Kind.EXTERNAL and parts[0] in _PLAIN_DECORATORS_OF_METHODS:
+            self.watch(source, self._wrap, target, _PLAIN_DECORATORS_OF_METHODS[parts[0]])
+        elif kind in (Kind.EXTERNAL, Kind.RESULT, Kind.OUTSIDE):
+            self.flow(source, target)
+            if kind == Kind.EXTERNAL:
+                self.note(Call(target, -1, "decorator"), value)
+        elif kind == Kind.METHOD and parts[:2] in (("property", "setter"), ("property", "getter"),
+                                                  ("property", "deleter")):  # fmt: skip
+            self.put(target, parts[2])
+        elif kind == Kind.CLASS and any((cls, "__get__") in self.members for cls in self.order(parts[0])):
+            self._construct(value, Call(target, -1, "decorator", [source]))
+            self.watch(source, self._wrap, target, Kind.PROPERTY, parts[0])
+        else:
+            given = self.stored_on(target, "@")
+            if given not in self.decorations:
+                self.decorations.add(given)
+                self.watch(given, self._decorated, target, source)
+                self.watch(source, self._given_back, target, given)
+            self.call(value, Call(target, given, "decorator", [source]))
+
+    def _decorated(self, value: int, target: int, source: int) -> None:
+        """What a decorator returns, but for what others gave it to decorate: its results are not told apart by call."""
+        if value not in self.decorated or value in self.held(source):
+            self.put(target, value)
+
+    def _given_back(self, value: int, target: int, given: int) -> None:
+        if value in self.held(given):
+            self.put(target, value)
+
+    def _wrap(self, value: int, target: int, kind: int, *descriptor: int) -> None:
+        self.put(target, self.value(kind, value, *descriptor))
+
+    def instance_of(self, value: int, target: int) -> None:
+        """`target` is annotated with a type."""
+        kind, parts = self.kinds[value], self.parts[value]
+        if kind == Kind.CLASS:
+            self.put(target, self.value(Kind.OPEN, parts[0]))
+        elif kind == Kind.EXTERNAL:
+            if parts[0].startswith("builtins."):
+                self.put(target, self.value(Kind.BUILTIN, parts[0].removeprefix("builtins.")))
+            elif is_class_like(parts[0]) and not parts[0].startswith("typing."):
+                self.put(target, self.value(Kind.RESULT, parts[0]))

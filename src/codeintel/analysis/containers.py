@@ -1,0 +1,217 @@
+"""What is in lists, tuples, sets and dicts: elements by literal key or index, and what iterating over a value gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from codeintel.analysis.attributes import Attributes
+from codeintel.analysis.values import Handler, Kind
+
+_KEYED = ("list", "tuple", "dict")
+_SUBSCRIPTED_TYPES = ("typing.Optional", "typing.Union", "typing.Annotated", "typing.Final", "typing.ClassVar",
+                      "typing.Type", "builtins.type", "typing_extensions.Annotated")  # fmt: skip
+
+
+class Containers(Attributes):
+    """Elements of containers as slots: one for each known key, one for those of unknown key, one for all."""
+
+    elements: dict[int, dict[str, int]]
+    unknown: dict[int, int]
+    all_of: dict[int, int]
+    lengths: dict[int, int]
+    container_at: dict[int, int]
+    readers: dict[int, list[Handler]]
+    unopened: dict[int, list[tuple[int, str | None, int]]]
+
+    def start_containers(self) -> None:
+        given = self.program["container"]
+        for slot, name in zip(given.target, given.name, strict=True):
+            self.put(slot, self.container(name or "list", slot))
+        counted: dict[int, int] = {}
+        given = self.program["element"]
+        for slot, name in zip(given.target, given.name, strict=True):
+            counted[slot] = counted.get(slot, 0) + 1 if name is not None and counted.get(slot, 0) >= 0 else -1
+        for slot in self.program["merge"].target:
+            counted[slot] = -1
+        self.lengths = {
+            self.container_at[slot]: n for slot, n in counted.items() if n > 0 and slot in self.container_at
+        }
+        for slot, source, name, other in zip(given.target, given.source, given.name, given.other, strict=True):
+            if (container := self.container_at.get(slot)) is not None:
+                self.unopened.setdefault(container, []).append((source, name, other))
+        given = self.program["merge"]
+        for slot, source in zip(given.target, given.source, strict=True):
+            if (container := self.container_at.get(slot)) is not None:
+                self.watch(source, self.merge, container)
+
+    def container(self, type_name: str, slot: int) -> int:
+        """The container that is made at a slot."""
+        value = self.value(Kind.CONTAINER, type_name, slot)
+        if value not in self.elements:
+            self.container_at[slot] = value
+            self.elements[value] = {}
+        return value
+
+    def elements_of(self, container: int) -> dict[str, int]:
+        """Slots of elements by key. What a display holds gets slots only once somebody looks into it."""
+        slots = self.elements[container]
+        for source, name, other in self.unopened.pop(container, ()):
+            if name is None and other >= 0:
+                self.watch(other, self._element_at, container, source)
+            self.flow(source, self.element(container, name))
+        return slots
+
+    def unknown_of(self, container: int) -> int:
+        """The slot of the elements of unknown key, which are at every key."""
+        slot = self.unknown.get(container)
+        if slot is None:
+            slot = self.unknown[container] = self.slot()
+            for element in (*self.elements_of(container).values(), self.all_of.get(container, slot)):
+                self.flow(slot, element)
+        return slot
+
+    def all_in(self, container: int) -> int:
+        """The slot of all elements."""
+        slot = self.all_of.get(container)
+        if slot is None:
+            elements = self.elements_of(container)
+            slot = self.all_of[container] = self.slot()
+            for element in (*elements.values(), self.unknown.get(container, slot)):
+                self.flow(element, slot)
+        return slot
+
+    def element(self, container: int, key: str | None) -> int:
+        """The slot of the element of a container at a key; None for elements of unknown key."""
+        if key is None:
+            return self.unknown_of(container)
+        slots = self.elements_of(container)
+        if key.startswith("-"):
+            length = self.lengths.get(container)
+            if length is None or int(key) + length < 0:
+                return self.all_in(container)
+            key = str(int(key) + length)
+        slot = slots.get(key)
+        if slot is None:
+            slot = slots[key] = self.slot()
+            if (everything := self.all_of.get(container)) is not None:
+                self.flow(slot, everything)
+            if (anywhere := self.unknown.get(container)) is not None:
+                self.flow(anywhere, slot)
+            for function, given in self.readers.get(container, ()):
+                function(key, slot, *given)
+        return slot
+
+    def each_element(self, container: int, function: Callable[..., None], *arguments: Any) -> None:
+        """Call `function` with the key and slot of each element that has a key, now or later, and the arguments."""
+        slots = self.elements_of(container)
+        self.readers.setdefault(container, []).append((function, arguments))
+        for key, slot in sorted(slots.items()):
+            function(key, slot, *arguments)
+
+    def _element_at(self, key: int, container: int, source: int) -> None:
+        if (text := self.key(key)) is not None:
+            self.flow(source, self.element(container, text))
+
+    def key(self, value: int) -> str | None:
+        return self.parts[value][1] if self.kinds[value] == Kind.CONSTANT else None
+
+    def merge(self, value: int, container: int) -> None:
+        """All elements of `value` become elements of `container`; under their keys if it is a dict."""
+        if self.kinds[value] == Kind.CONTAINER:
+            if self.parts[value][0] == self.parts[container][0] == "dict":
+                self.flow(self.unknown_of(value), self.unknown_of(container))
+                if value != container:
+                    self.each_element(value, self._merge_element, container)
+            else:
+                self.flow(self.all_in(value), self.unknown_of(container))
+        else:
+            self.iterate(value, self.unknown_of(container), -1)
+
+    def _merge_element(self, key: str, slot: int, container: int) -> None:
+        self.flow(slot, self.element(container, key))
+
+    def iterate(self, value: int, target: int, site: int) -> None:
+        """What one step of iterating over a value gives; what that calls is called at `site`."""
+        raise NotImplementedError
+
+    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
+        """`target` gets the element of `value` at a literal key, or at the key in the slot `other`."""
+        kind, parts = self.kinds[value], self.parts[value]
+        if kind == Kind.CONTAINER:
+            if key is not None:
+                self.flow(self.element(value, key), target)
+            elif other >= 0:
+                self.dynamic.setdefault(row, []).append(value)
+                self.watch(other, self._item_at, value, target)
+            else:
+                self.flow(self.all_in(value), target)
+        elif kind in (Kind.INSTANCE, Kind.OPEN):
+            self.call_method(value, "__getitem__", target, target, [other] if other >= 0 else [])
+        elif kind == Kind.CLASS:
+            self.put(target, value)  # Generic[T]
+        elif kind == Kind.EXTERNAL:
+            if parts[0] in _SUBSCRIPTED_TYPES and other >= 0:
+                self.watch(other, self._type_argument, target)
+            elif parts[0].startswith(("builtins.", "typing.", "collections.")):
+                self.put(target, value)
+
+    dynamic: dict[int, list[int]]
+
+    def _type_argument(self, value: int, target: int) -> None:
+        if self.kinds[value] == Kind.CONTAINER:
+            self.flow(self.all_in(value), target)
+        else:
+            self.put(target, value)
+
+    def _item_at(self, key: int, container: int, target: int) -> None:
+        text = self.key(key)
+        self.flow(self.all_in(container) if text is None else self.element(container, text), target)
+
+    def set_item(self, value: int, source: int, key: str | None, other: int, row: int) -> None:
+        """The element of `value` at a key gets what `source` holds."""
+        kind = self.kinds[value]
+        if kind == Kind.CONTAINER:
+            if key is not None:
+                self.flow(source, self.element(value, key))
+            elif other >= 0:
+                self.dynamic.setdefault(-1 - row, []).append(value)
+                self.watch(other, self._set_item_at, value, source)
+            else:
+                self.flow(source, self.unknown_of(value))
+        elif kind in (Kind.INSTANCE, Kind.OPEN):
+            self.call_method(value, "__setitem__", source, -1, [-1, source])
+
+    def _set_item_at(self, key: int, container: int, source: int) -> None:
+        self.flow(source, self.element(container, self.key(key)))
+
+    def slice(self, value: int, target: int, span: str | None) -> None:
+        """`target` gets a container of the elements of `value` in `span`."""
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+            self.call_method(value, "__getitem__", target, target, [])
+            return
+        if self.kinds[value] != Kind.CONTAINER:
+            if self.kinds[value] in (Kind.CONSTANT, Kind.BUILTIN):
+                self.put(target, self.value(Kind.BUILTIN, self.parts[value][0]))
+            return
+        part = self.container(self.parts[value][0], target)
+        self.put(target, part)
+        length = self.lengths.get(value)
+        if span is None or length is None:
+            if part != value:
+                self.flow(self.all_in(value), self.unknown_of(part))
+            return
+        lower, _, upper = span.partition(":")
+        kept = range(length)[slice(int(lower) if lower else None, int(upper) if upper else None)]
+        for index in kept:
+            self.flow(self.element(value, str(index)), self.element(part, str(index - kept.start)))
+        self.flow(self.unknown_of(value), self.unknown_of(part))
+
+    def unpack(self, value: int, target: int, key: str, site: int) -> None:
+        if self.kinds[value] == Kind.CONTAINER and self.parts[value][0] in ("list", "tuple"):
+            self.flow(self.element(value, key), target)
+        else:
+            self.iterate(value, target, site)
+
+    def call_method(self, value: int, name: str, site: int, result: int, arguments: list[int]) -> None:
+        raise NotImplementedError

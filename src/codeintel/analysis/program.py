@@ -1,0 +1,186 @@
+"""The rows of `value_flows` as arrays over numbered slots, and the definitions and modules they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from itertools import takewhile
+
+import numpy as np
+import pyarrow as pa
+
+MODULE, CLASS, FUNCTION, GENERATOR, LAMBDA = range(5)
+PARAMETERS = ("positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword")
+
+
+class Rows:
+    """The rows of one `op`: slots by number (-1 for none), names, positions and numbers of paths, as lists."""
+
+    def __init__(self, columns: tuple[np.ndarray, ...], texts: np.ndarray) -> None:
+        self._columns, self._texts = columns, texts
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def where(self, kept: np.ndarray) -> Rows:
+        return Rows(tuple(column[kept] for column in self._columns), self._texts)
+
+    @property
+    def targets(self) -> np.ndarray:
+        return self._columns[0]
+
+    @property
+    def target(self) -> list[int]:
+        return self._columns[0].tolist()
+
+    @property
+    def source(self) -> list[int]:
+        return self._columns[1].tolist()
+
+    @property
+    def other(self) -> list[int]:
+        return self._columns[2].tolist()
+
+    @property
+    def name(self) -> list[str | None]:
+        return self._texts[self._columns[3]].tolist()
+
+    @property
+    def position(self) -> list[int]:
+        return self._columns[4].tolist()
+
+    @property
+    def path(self) -> list[int]:
+        return self._columns[5].tolist()
+
+
+_NONE = Rows(tuple(np.zeros(0, np.int64) for _ in range(6)), np.zeros(0, object))
+
+
+class Program:
+    """All rows by `op`. Slots are numbered in the order of their ids, so no order of files shows."""
+
+    def __init__(self, flows: pa.Table) -> None:
+        paths = flows["path"].combine_chunks().dictionary_encode()
+        ops = flows["op"].combine_chunks().dictionary_encode()
+        names = flows["name"].combine_chunks().dictionary_encode()
+        listed = np.array(paths.dictionary.to_pylist(), object)
+        by_path = np.argsort(listed, kind="stable") if len(listed) else np.zeros(0, np.int64)
+        rank = np.empty(len(listed), np.int64)
+        rank[by_path] = np.arange(len(listed))
+        path = rank[paths.indices.to_numpy()] if len(listed) else np.zeros(0, np.int64)
+        self.paths: list[str] = listed[by_path].tolist()
+        order = np.argsort(path, kind="stable")
+        columns = [flows[name].combine_chunks() for name in ("target_id", "source_id", "other_id")]
+        found = pa.concat_arrays(columns).dictionary_encode()
+        ids = found.dictionary.to_numpy()
+        by_id = np.argsort(ids)
+        self.ids, self.count = ids[by_id], len(ids)
+        number = np.empty(len(ids), np.int32)
+        number[by_id] = np.arange(len(ids))
+        numbers = found.indices.fill_null(-1).to_numpy()
+        numbers = np.where(numbers < 0, -1, number[numbers]) if len(ids) else numbers
+        slots = [part[order] for part in np.split(numbers, 3)]
+        texts = np.array([*names.dictionary.to_pylist(), None], object)
+        name = names.indices.fill_null(len(texts) - 1).to_numpy()[order]
+        op = ops.indices.to_numpy()[order]
+        position, path = flows["position"].combine_chunks().to_numpy()[order], path[order]
+        columns = tuple(c.astype(np.int32) for c in (*slots, name, position, path))
+        self.rows: dict[str, Rows] = {}
+        for code, word in enumerate(ops.dictionary.to_pylist()):
+            at = np.flatnonzero(op == code)
+            self.rows[word] = Rows(tuple(column[at] for column in columns), texts)
+        pa.default_memory_pool().release_unused()  # three times what is kept
+
+    def __getitem__(self, op: str) -> Rows:
+        return self.rows.get(op, _NONE)
+
+    def restricted(self, ops: Sequence[str], targets: set[int]) -> Program:
+        """The same program with only those rows of the given ops whose targets are wanted."""
+        part = copy(self)
+        wanted = np.zeros(self.count, bool)
+        wanted[list(targets)] = True
+        part.rows = self.rows | {op: self[op].where(wanted[self[op].targets]) for op in ops}
+        return part
+
+    @property
+    def path_of(self) -> np.ndarray:
+        """By slot, the file of a row that it is the target of; -1 for none."""
+        found = np.full(self.count, -1, np.int64)
+        for op, rows in self.rows.items():
+            if op not in _BY_SOURCE:
+                found[rows.targets] = rows.path
+        rows = self["set_item"]
+        found[rows.source] = rows.path
+        return found
+
+
+# The target of these may be a slot of another file, or none at all.
+_BY_SOURCE = ("set_item", "store", "external")
+
+
+class Modules:
+    """Modules by name, and what an import of a name leads to."""
+
+    def __init__(self, program: Program) -> None:
+        defined = program["define"]
+        self.path: dict[int, str] = {}
+        self.name: dict[int, str] = {}
+        self._named: dict[str, list[int]] = {}
+        self._at: dict[str, int] = {}
+        self.packages: set[str] = set()
+        for slot, name, sort, path in zip(defined.target, defined.name, defined.position, defined.path, strict=True):
+            if sort == MODULE and name is not None:
+                self.path[slot], self.name[slot] = program.paths[path], name
+                self._named.setdefault(name, []).append(slot)
+        for slot, path in self.path.items():
+            stem = path.removesuffix("i").removesuffix(".py").removesuffix("/__init__")
+            if stem not in self._at or path.endswith(".py"):
+                self._at[stem] = slot
+        for name in self._named:
+            for end in range(len(name)):
+                if name[end] == ".":
+                    self.packages.add(name[:end])
+
+    def find(self, name: str, importer: str) -> int | None:
+        """The module of that name, of several the one nearest to the importing file; stubs stand behind sources.
+
+        Then, as for a script, a module beside the importing file. A name that leads beyond the top level keeps its
+        dots: it is looked for from the file's own directory.
+        """
+        named = self._named.get(name)
+        if named is not None:
+            if len(named) == 1:
+                return named[0]
+            return min(named, key=lambda slot: (self.path[slot].endswith("i"), -_shared(self.path[slot], importer),
+                                                self.path[slot]))  # fmt: skip
+        bare = name.lstrip(".")
+        folder = importer.rpartition("/")[0]
+        for _ in range(len(name) - len(bare) - 1):
+            folder = folder.rpartition("/")[0]
+        return self._at.get("/".join(part for part in (folder, *bare.split(".")) if part))
+
+    def submodule(self, module: int, name: str) -> int | None:
+        stem = self.path[module].removesuffix("i").removesuffix(".py")
+        if stem.rpartition("/")[2] != "__init__":
+            return None
+        folder = stem.rpartition("/")[0]
+        at = self._at.get(f"{folder}/{name}" if folder else name)
+        return at if at is not None else self.find(f"{self.name[module]}.{name}", self.path[module])
+
+
+def _shared(path: str, other: str) -> int:
+    """How many leading directories two paths share."""
+    pairs = zip(path.split("/")[:-1], other.split("/")[:-1], strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
+def exported(exports: pa.Table) -> Mapping[str, tuple[frozenset[str], bool]]:
+    """By path the names in `__all__`, and whether those are all."""
+    found: dict[str, tuple[set[str], bool]] = {}
+    columns = (exports[c].to_pylist() for c in ("path", "name", "is_complete"))
+    for path, name, complete in zip(*columns, strict=True):
+        names, whole = found.setdefault(path, (set(), True))
+        names.add(name)
+        found[path] = (names, whole and complete)
+    return {path: (frozenset(names), whole) for path, (names, whole) in found.items()}

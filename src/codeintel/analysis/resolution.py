@@ -1,0 +1,146 @@
+"""Who calls whom, what attributes mean and what classes inherit from, over the whole program: the step of the build."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from codeintel.analysis.program import CLASS, LAMBDA, Modules, Program, exported
+from codeintel.analysis.references import Row, reference_rows
+from codeintel.analysis.solver import Solver, hierarchy
+from codeintel.analysis.values import Kind
+from codeintel.hashing import external_id
+from codeintel.relspec.pipeline import analysis
+
+_COLUMNS = {
+    "path": pa.string(), "slot_id": pa.int64(), "relation": pa.string(), "ordinal": pa.int32(),
+    "target_id": pa.int64(), "target_kind": pa.string(), "target_name": pa.string(), "origin": pa.string(),
+    "confidence": pa.float32(), "bucket": pa.int32(),
+}  # fmt: skip
+RESOLUTIONS = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
+
+_CONFIDENCE = {"call": 0.95, "constructor": 0.95, "decorator": 0.95, "special": 0.9, "property": 0.9, "partial": 0.9,
+               "callback": 0.8}  # fmt: skip
+_ASSUMED = 0.85  # what is left of it where the receiver, or a parameter's type, had to be assumed
+
+
+@analysis(RESOLUTIONS)
+def resolutions(value_flows: pa.Table, exports: pa.Table) -> pa.Table:
+    """One row per thing that a slot was resolved to, by file, slot, relation and target; no positions.
+
+    `relation`: call (`slot_id` is a call site, `target_id` the definition it calls), ref (an attribute, and the binding
+    it is), binds (an attribute that is assigned to, likewise), attribute (a class whose instances have the attribute
+    `target_name`), inherits (a class, and its base number `ordinal`), unresolved (a call site not all of whose callees
+    are known; `origin` is the reason). `target_kind`: class, function, lambda, binding, attribute, external
+    (`target_id` is what the import path in `target_name` hashes to), or nothing.
+    """
+    with _uncollected():
+        program = Program(value_flows)
+        solver = solved(program, exports)
+        rows = sorted({*_call_rows(solver), *reference_rows(solver), *_class_rows(solver)})
+        vars(solver).clear()  # its handlers refer to it
+        path, slot, *rest = zip(*rows, strict=True) if rows else [()] * 9
+        del rows
+        files = value_flows.group_by("path").aggregate([("bucket", "min")])
+        bucket = dict(zip(files["path"].to_pylist(), files["bucket_min"].to_pylist(), strict=True))
+        paths = pa.array(program.paths, pa.string()).take(pa.array(path, pa.int32()))
+        buckets = pa.array([bucket[each] for each in program.paths], pa.int32()).take(pa.array(path, pa.int32()))
+        columns = [paths, program.ids[list(slot)] if slot else [], *rest, buckets]
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, RESOLUTIONS, strict=True)], schema=RESOLUTIONS)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles, which would look at millions of values again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def solved(program: Program, exports: pa.Table) -> Solver:
+    """The values of a whole program."""
+    modules, listed = Modules(program), exported(exports)
+    bases, metas = hierarchy(program, modules, listed)
+    solver = Solver(program, modules, listed, bases, metas)
+    solver.run()
+    return solver
+
+
+def callee_name(solver: Solver, value: int) -> str | None:
+    """The import path of a callee from outside; None for a definition of the program."""
+    kind, parts = solver.kinds[value], solver.parts[value]
+    match kind:
+        case Kind.EXTERNAL:
+            return str(parts[0])
+        case Kind.METHOD:
+            return f"builtins.{parts[0]}.{parts[1]}"
+    return None
+
+
+def _call_rows(solver: Solver) -> Iterator[Row]:
+    paths = solver.program.path_of.tolist()
+    for site, callees in [*solver.callees.items(), *_property_reads(solver)]:
+        if not 0 <= site < len(paths) or paths[site] < 0:
+            continue
+        inits = sum(1 for value in callees if solver.kinds[value] != Kind.CLASS)
+        for value, origin in callees.items():
+            confidence = _CONFIDENCE[origin.removeprefix("assumed ")] * (_ASSUMED if origin[0] == "a" else 1)
+            if inits > 1:
+                confidence *= 0.7 if inits == 2 else 0.5
+            yield paths[site], site, "call", 0, *_target(solver, value), origin, round(confidence, 2)
+    for site, source in zip(solver.program["call"].target, solver.program["call"].source, strict=True):
+        if source in solver.wide:
+            yield paths[site], site, "unresolved", 0, 0, "", "", "too many values", 0.0
+        elif not solver.callees.get(site):
+            held = solver.held(source) if source >= 0 else ()
+            reason = "not callable" if held else "nothing is known of it"
+            if any(solver.kinds[value] in (Kind.OUTSIDE, Kind.RESULT) for value in held):
+                reason = "it comes from outside"
+            yield paths[site], site, "unresolved", 0, 0, "", "", reason, 0.0
+
+
+_SORTS = {CLASS: "class", LAMBDA: "lambda"}
+
+
+def _target(solver: Solver, value: int) -> tuple[int, str, str]:
+    """Id, kind and name of a callee."""
+    if (name := callee_name(solver, value)) is not None:
+        return external_id(name), "external", name
+    slot = solver.parts[value][0]
+    return int(solver.program.ids[slot]), _SORTS.get(solver.sort[slot], "function"), solver.name[slot]
+
+
+def _property_reads(solver: Solver) -> Iterator[tuple[int, dict[int, str]]]:
+    if not solver.getters:
+        return
+    names = {name for (_, name), slot in solver.attributes.items() if slot in solver.getters}
+    rows = solver.program["load"]
+    for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+        if name in names:
+            found: dict[int, str] = {}
+            for value in sorted(solver.held(source)):
+                slot = solver.attributes.get((value, name or ""), -1)
+                for getter in solver.getters.get(slot, ()):
+                    for each in (getter,) if getter >= 0 else solver.held(-1 - getter):
+                        if solver.kinds[each] == Kind.FUNCTION:
+                            found[each] = "property"
+            if found:
+                yield target, found
+
+
+def _class_rows(solver: Solver) -> Iterator[Row]:
+    ids, paths = solver.program.ids, solver.program.path_of.tolist()
+    for cls, bases in solver.bases.items():
+        for ordinal, base in enumerate(bases):
+            if isinstance(base, str):
+                yield paths[cls], cls, "inherits", ordinal, external_id(base), "external", base, "base", 1.0
+            else:
+                name = solver.name[base]
+                yield paths[cls], cls, "inherits", ordinal, int(ids[base]), "class", name, "base", 1.0

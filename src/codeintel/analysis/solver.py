@@ -1,0 +1,305 @@
+"""The rows of a program put to work: first its class hierarchy, then everything."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from codeintel.analysis.attributes import BASES, Exports
+from codeintel.analysis.builtin_models import Models
+from codeintel.analysis.calls import Call
+from codeintel.analysis.program import CLASS, Modules, Program
+from codeintel.analysis.values import Kind
+
+_STATIC = ("copy", "load", "item", "global")
+TAKES_CLASS = ("__new__", "__init_subclass__", "__class_getitem__")
+ROUNDS = 3  # of resolving bases that are read off classes whose own bases matter
+
+
+class Solver(Models):
+    """All values of a program; `run` fills the sets."""
+
+    def __init__(
+        self,
+        program: Program,
+        modules: Modules,
+        exports: Exports,
+        bases: BASES,
+        metas: Mapping[int, Sequence[int]],
+    ) -> None:
+        super().__init__(program, modules, exports, bases, metas)
+        self.container_at, self.elements, self.unknown, self.all_of, self.lengths = {}, {}, {}, {}, {}
+        self.unopened, self.readers, self.dynamic, self.partials = {}, {}, {}, {}
+
+    def names(self) -> None:
+        """What names, imports and attributes lead to."""
+        program, paths = self.program, self.program.paths
+        rows = program["import"]
+        for target, name, path in zip(rows.target, rows.name, rows.path, strict=True):
+            self.put(target, self.module(name or "", paths[path]))
+        rows = program["external"]
+        for target, name in zip(rows.target, rows.name, strict=True):
+            self.put(target, self.external(name or ""))
+        rows = program["copy"]
+        for target, source in zip(rows.target, rows.source, strict=True):
+            self.flow(source, target)
+        rows = program["global"]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            self._global(source, name or "", target)
+        rows, load = program["load"], self._load
+        for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
+            self.watch(source, load, target, name or "", paths[path])
+
+    def _global(self, module: int, name: str, target: int) -> None:
+        if self.has_name(module, name):
+            self.flow(self.attribute(self.value(Kind.MODULE, module), name), target)
+        else:
+            self.put(target, self.external(f"builtins.{name}"))
+
+    def _load(self, value: int, target: int, name: str, path: str) -> None:
+        if self.kinds[value] == Kind.MODULE and self.modules.path[self.parts[value][0]] == path:
+            # `from . import name` inside the package itself: the module it binds the name to, not the name.
+            submodule = self.modules.submodule(self.parts[value][0], name)
+            if submodule is not None:
+                self.put(target, self.value(Kind.MODULE, submodule))
+                return
+        self.flow(self.attribute(value, name), target)
+
+    def run(self) -> None:
+        """Let everything flow; then once more with what has to be assumed of what nothing is known of."""
+        self.start_calls()
+        self.start_containers()
+        self.names()
+        self._rows()
+        self.solve()
+        self.assumed = "assumed "
+        self._assume()
+        self.solve()
+
+    def _rows(self) -> None:
+        program = self.program
+        for op, handler in (("store", self._store), ("set_item", self._set_item)):
+            rows = program[op]
+            for number, (target, source, name, other) in enumerate(
+                zip(rows.target, rows.source, rows.name, rows.other, strict=True)
+            ):
+                handler(target, source, name, other, number)
+        rows = program["item"]
+        for number, (target, source, name, other) in enumerate(
+            zip(rows.target, rows.source, rows.name, rows.other, strict=True)
+        ):
+            if source >= 0:
+                self.watch(source, self.item, target, name, other, number)
+        rows = program["slice"]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            if source >= 0:
+                self.watch(source, self.slice, target, name)
+        rows = program["unpack"]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            self.watch(source, self.unpack, target, name, target)
+        for op, function in (("iterate", self.iterate), ("enter", self.enter)):
+            rows = program[op]
+            for target, source in zip(rows.target, rows.source, strict=True):
+                self.watch(source, function, target, target)
+        rows = program["caught"]
+        for target, source in zip(rows.target, rows.source, strict=True):
+            self.watch(source, self.caught, target)
+        rows = program["raise"]
+        for target, source in zip(rows.target, rows.source, strict=True):
+            self.watch(source, self.raised, target)
+        rows, special = program["special"], self._special
+        for target, source, other, name in zip(rows.target, rows.source, rows.other, rows.name, strict=True):
+            self.watch(source, special, name or "", target, other)
+        rows = program["constant"]
+        for target, name in zip(rows.target, rows.name, strict=True):
+            if name and (name[0] in "'-" or name[0].isdecimal()):
+                self.put(target, self.constant(name))
+            elif name:
+                self.put(target, self.value(Kind.BUILTIN, name))
+        rows = program["super"]
+        for target, source in zip(rows.target, rows.source, strict=True):
+            self._super(target, source)
+        rows = program["decorate"]
+        for target, source, other in zip(rows.target, rows.source, rows.other, strict=True):
+            if source >= 0:
+                self.watch(source, self.decorate, target, other)
+        self._calls()
+
+    def _store(self, target: int, source: int, name: str | None, _other: int, _row: int) -> None:
+        if target >= 0:
+            self.watch(target, self.store, source, name or "")
+
+    def _set_item(self, target: int, source: int, name: str | None, other: int, row: int) -> None:
+        if target >= 0:
+            self.watch(target, self.set_item, source, name, other, row)
+
+    def _special(self, value: int, name: str, target: int, other: int) -> None:
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+            self.call_method(value, name, target, target, [other] if other >= 0 else [])
+        elif self.kinds[value] in (Kind.CONSTANT, Kind.BUILTIN, Kind.CONTAINER) and name in (
+            "__add__",
+            "__mod__",
+            "__mul__",
+        ):
+            kept = self.kinds[value] == Kind.CONTAINER
+            self.put(target, value if kept else self.value(Kind.BUILTIN, self.parts[value][0]))
+
+    def _super(self, target: int, definition: int) -> None:
+        """`super()` of a method, or of a function inside one."""
+        function = definition
+        while (around := self.around.get(function, -1)) >= 0 and self.sort[around] != CLASS:
+            function = around
+        if around < 0 or not self.functions[function].positional:
+            return
+        self.watch(self.functions[function].positional[0], self._super_for, around, target)
+
+    def _calls(self) -> None:
+        program = self.program
+        self.sites: dict[int, Call] = {}
+        rows = program["call"]
+        sources: list[tuple[int, Call]] = []
+        for target, source in zip(rows.target, rows.source, strict=True):
+            call = self.sites[target] = Call(target, target, "call")
+            sources.append((source, call))
+        positional: dict[int, list[int]] = defaultdict(list)
+        keywords: dict[int, dict[str, int]] = defaultdict(dict)
+        starred: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        double_starred: dict[int, list[int]] = defaultdict(list)
+        rows = program["starred"]
+        for target, source, position in zip(rows.target, rows.source, rows.position, strict=True):
+            starred[target].append((source, position))
+        rows = program["argument"]
+        for target, source, position in zip(rows.target, rows.source, rows.position, strict=True):
+            if target in starred and position > starred[target][0][1]:
+                continue  # nobody knows at which place it arrives
+            own = positional[target]
+            own += [-1] * (position - len(own))
+            own.append(source)
+        rows = program["keyword"]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            if source >= 0:
+                keywords[target][name or ""] = source
+        rows = program["double_starred"]
+        for target, source in zip(rows.target, rows.source, strict=True):
+            double_starred[target].append(source)
+        sites = self.sites
+        for target, slots in positional.items():
+            sites[target].positional = slots
+        for target, named in keywords.items():
+            sites[target].keywords = named
+        for target, begun in starred.items():
+            sites[target].starred = begun
+        for target, spread in double_starred.items():
+            sites[target].double_starred = spread
+        call_value = self.call
+        for source, call in sources:
+            if source >= 0:
+                self.watch(source, call_value, call)
+
+    def _assume(self) -> None:
+        """What nothing was found to flow into.
+
+        The receiver of a method that nobody calls is any instance of its class; a parameter or result without a value
+        is what its annotation says; a key without a value is any key; an unknown decorator leaves things as they are.
+        """
+        program = self.program
+        for function, own in sorted(self.functions.items()):
+            around = self.around.get(function, -1)
+            if own.positional and around >= 0 and self.sort[around] == CLASS and not self.held(own.positional[0]):
+                self._assume_receiver(function, own.positional[0], around)
+        for op in ("annotated", "returns"):
+            rows = program[op]
+            for target, source in zip(rows.target, rows.source, strict=True):
+                slot = target if op == "annotated" else self.functions[target].result
+                if not self.held(slot):
+                    self.watch(source, self.instance_of, slot)
+        rows = program["decorate"]
+        for target, other in zip(rows.target, rows.other, strict=True):
+            if not self.held(target):
+                self.flow(other, target)
+        for op, sign in (("item", 1), ("set_item", -1)):
+            rows = program[op]
+            for number, (target, source, other) in enumerate(zip(rows.target, rows.source, rows.other, strict=True)):
+                bases = self.dynamic.get(number if sign == 1 else -1 - number)
+                if bases and not self.held(other):
+                    for value in bases:
+                        if sign == 1:
+                            self.flow(self.all_in(value), target)
+                        else:
+                            self.flow(source, self.unknown_of(value))
+
+    def _assume_receiver(self, function: int, slot: int, cls: int) -> None:
+        value = self.numbers[Kind.FUNCTION, function]
+        name = self.name[function].rpartition(".")[2]
+        if (Kind.STATIC, value) in self.numbers:
+            return
+        takes_class = (Kind.CLASSMETHOD, value) in self.numbers or name in TAKES_CLASS
+        self.put(slot, self.value(Kind.CLASS if takes_class else Kind.OPEN, cls))
+
+
+def hierarchy(
+    program: Program, modules: Modules, exports: Exports
+) -> tuple[dict[int, list[int | str]], dict[int, list[int]]]:
+    """The resolved bases of every class in order, classes by slot and externals by path, and its own metaclasses."""
+    base, meta = program["base"], program["metaclass"]
+    classes = [
+        slot for slot, sort in zip(program["define"].target, program["define"].position, strict=True) if sort == CLASS
+    ]
+    program = program.restricted(_STATIC, _demanded(program, {*base.source, *meta.source}))
+    bases: dict[int, list[int | str]] = {}
+    metas: dict[int, list[int]] = {}
+    for _ in range(ROUNDS):
+        static = Solver(program, modules, exports, bases, {})
+        static.names()
+        rows = program["item"]
+        for target, source in zip(rows.target, rows.source, strict=True):
+            if source >= 0:
+                static.watch(source, static.item, target, None, -1, 0)
+        static.solve()
+        found: dict[int, list[int | str]] = {cls: [] for cls in classes}
+        for cls, _, source in sorted(zip(base.target, base.position, base.source, strict=True)):
+            found[cls] += _class_values(static, source)
+        metas = {cls: [] for cls in meta.target}
+        for cls, source in zip(meta.target, meta.source, strict=True):
+            metas[cls] += [v for v in _class_values(static, source) if isinstance(v, int)]
+        vars(static).clear()  # its handlers refer to it, and nothing collects cycles here
+        if found == bases:
+            break
+        bases = found
+    return bases, metas
+
+
+def _class_values(static: Solver, slot: int) -> list[int | str]:
+    """One base: of several classes that a name may stand for, the first one by its name."""
+    found = [
+        static.parts[v][0] for v in static.held(slot) if static.kinds[v] in (Kind.CLASS, Kind.EXTERNAL)
+    ]  # fmt: skip
+    return sorted(found, key=lambda v: (isinstance(v, str), v if isinstance(v, str) else static.name[v]))[:1]
+
+
+def _demanded(program: Program, start: set[int]) -> set[int]:
+    """Slots that what `start` holds may come from, by names and attributes alone."""
+    sources: dict[int, list[int]] = defaultdict(list)
+    named: dict[int, list[str]] = defaultdict(list)
+    members: dict[str, list[int]] = defaultdict(list)
+    for op in _STATIC:
+        rows = program[op]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            sources[target].append(source)
+            if op in ("load", "global") and name:
+                named[target].append(name)
+    member = program["member"]
+    for binding, name in zip(member.source, member.name, strict=True):
+        members[name or ""].append(binding)
+    seen, waiting, seen_names = set(start), [*start], set[str]()
+    while waiting:
+        slot = waiting.pop()
+        below = list(sources.get(slot, ()))
+        for name in named.get(slot, ()):
+            if name not in seen_names:
+                seen_names.add(name)
+                below += members[name]
+        new = {each for each in below if each >= 0} - seen
+        seen |= new
+        waiting += new
+    return seen

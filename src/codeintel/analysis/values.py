@@ -1,0 +1,199 @@
+"""Which values each slot may hold: a bounded, inclusion-based points-to analysis.
+
+Andersen, "Program analysis and specialization for the C programming language" (1994), over the rows of
+`value_flows`: sets of abstract values flow along edges between slots until nothing changes, and what a value means
+where it is read, called or iterated over adds edges on the way. Only differences flow (Pearce, Kelly and Hankin, 2004).
+
+Values are interned as numbers:
+
+| kind | stands for |
+|---|---|
+| module, function, class | one definition |
+| instance | all instances of exactly that class |
+| open instance | an instance of that class or any class below it |
+| bound | a callable with the receiver it is bound to |
+| container | all that one display, comprehension or `*args` evaluates to |
+| constant, builtin | one literal; any value of a builtin type |
+| external, result | something outside by its import path; an instance of such a class |
+| outside | whatever else comes from outside |
+| generator, super, partial, … | what their names say |
+
+A slot that would hold more than `WIDE` values becomes *unknown*: it keeps what it has, tells nobody of more, and is
+marked. Constants of one type beyond `CONSTANTS` are widened to any value of the type, receivers of a method beyond
+`RECEIVERS` to an open instance of the method's class.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+WIDE = 48
+CONSTANTS = 6
+RECEIVERS = 12
+
+
+class Kind:
+    """The kinds of values; plain numbers, since members of an enumeration are slow to come by."""
+
+    FUNCTION = 0
+    CLASS = 1
+    MODULE = 2
+    INSTANCE = 3
+    OPEN = 4
+    BOUND = 5
+    CONTAINER = 6
+    CONSTANT = 7
+    BUILTIN = 8
+    EXTERNAL = 9
+    RESULT = 10
+    GENERATOR = 11
+    SUPER = 12
+    PARTIAL = 13
+    PROPERTY = 14
+    STATIC = 15
+    CLASSMETHOD = 16
+    METHOD = 17  # of a value of a builtin type
+    IDENTITY = 18  # a decorator that hands on what it decorates
+    NAMESPACE = 19
+    OUTSIDE = 20
+
+
+Handler = tuple[Callable[..., None], tuple[Any, ...]]  # called with each new value and the arguments
+
+
+class Values:
+    """Sets of values by slot, edges between slots, and what is to be done with values that arrive."""
+
+    def __init__(self, count: int) -> None:
+        # Never changed in place: most slots hold what another one does, and share it.
+        self.sets: list[frozenset[int] | None] = [None] * count
+        self.edges: list[list[int] | None] = [None] * count
+        self.handlers: list[list[Handler] | None] = [None] * count
+        self.fresh: dict[int, frozenset[int]] = {}
+        self.queue: deque[int] = deque()
+        self.jobs: deque[tuple[Callable[..., None], tuple[Any, ...], list[int]]] = deque()
+        self.kinds: list[int] = []
+        self.parts: list[tuple[Any, ...]] = []
+        self.numbers: dict[tuple[Any, ...], int] = {}
+        self.alone: dict[int, frozenset[int]] = {}
+        self.wide: set[int] = set()
+        self.receivers: dict[int, int] = {}  # slots of `self`, with the open instance they widen to
+
+    def value(self, kind: int, *parts: Any) -> int:
+        key = (kind, *parts)
+        number = self.numbers.get(key)
+        if number is None:
+            number = self.numbers[key] = len(self.kinds)
+            self.kinds.append(kind)
+            self.parts.append(parts)
+        return number
+
+    def slot(self) -> int:
+        self.sets.append(None)
+        self.edges.append(None)
+        self.handlers.append(None)
+        return len(self.sets) - 1
+
+    def held(self, slot: int) -> frozenset[int]:
+        return self.sets[slot] or _EMPTY
+
+    def put(self, slot: int, value: int) -> None:
+        have = self.sets[slot]
+        if have is None or value not in have:
+            alone = self.alone.get(value)
+            if alone is None:
+                alone = self.alone[value] = frozenset((value,))
+            self.pour(slot, alone)
+
+    def pour(self, slot: int, values: frozenset[int]) -> None:
+        """Add values to a slot."""
+        have = self.sets[slot]
+        if have is None:
+            have, new = _EMPTY, values
+        elif have is values:
+            return
+        else:
+            new = values - have
+            if not new:
+                return
+        if len(have) + len(new) > CONSTANTS:
+            if slot in self.wide:
+                return
+            new = self._narrowed(slot, have, new)
+            if not new:
+                return
+        self.sets[slot] = have | new if have else new
+        fresh = self.fresh.get(slot)
+        if fresh is None:
+            self.fresh[slot] = new
+            self.queue.append(slot)
+        else:
+            self.fresh[slot] = fresh | new
+
+    def _narrowed(self, slot: int, have: frozenset[int], new: frozenset[int]) -> frozenset[int]:
+        """What of `new` is still added to a slot that grows large."""
+        kinds, parts = self.kinds, self.parts
+        if len(have) + len(new) > WIDE:
+            self.wide.add(slot)
+            return _EMPTY
+        if (instance := self.receivers.get(slot)) is not None and len(have) + len(new) > RECEIVERS:
+            kept = frozenset(v for v in new if kinds[v] not in (Kind.INSTANCE, Kind.OPEN))
+            return kept | {instance} if len(kept) < len(new) and instance not in have else kept
+        if (
+            any(kinds[v] == Kind.CONSTANT for v in new)
+            and sum(kinds[v] == Kind.CONSTANT for v in have | new) > CONSTANTS
+        ):
+            types = {self.value(Kind.BUILTIN, parts[v][0]) for v in new if kinds[v] == Kind.CONSTANT}
+            return frozenset(v for v in new if kinds[v] != Kind.CONSTANT) | (types - have)
+        return new
+
+    def flow(self, source: int, target: int) -> None:
+        """Everything that `source` holds, now or later, goes to `target`."""
+        edges = self.edges[source]
+        if edges is None:
+            self.edges[source] = [target]
+        elif edges[-1] != target:  # one more edge that is there already does no harm
+            edges.append(target)
+        if have := self.sets[source]:
+            self.pour(target, have)
+
+    def watch(self, slot: int, function: Callable[..., None], *arguments: Any) -> None:
+        """Call `function` with each value that `slot` holds, now or later, and the arguments."""
+        handlers = self.handlers[slot]
+        if handlers is None:
+            self.handlers[slot] = [(function, arguments)]
+        else:
+            handlers.append((function, arguments))
+        # What is still to flow from there reaches the new handler with the rest; nothing is called from in here, or
+        # chains of calls in the program would be chains of calls in this one.
+        if (have := self.sets[slot]) and (old := have - self.fresh.get(slot, _EMPTY)):
+            self.jobs.append((function, arguments, sorted(old)))
+
+    def later(self, function: Callable[..., None], value: int, *arguments: Any) -> None:
+        """Call `function` with a value and the arguments, after what is being done."""
+        self.jobs.append((function, arguments, [value]))
+
+    def solve(self) -> None:
+        """Let values flow until nothing changes."""
+        queue, fresh, edges, handlers, jobs = self.queue, self.fresh, self.edges, self.handlers, self.jobs
+        pour = self.pour
+        while queue or jobs:
+            if jobs:
+                function, given, values = jobs.popleft()
+                for value in values:
+                    function(value, *given)
+                continue
+            slot = queue.popleft()
+            new = fresh.pop(slot)
+            for target in edges[slot] or ():
+                pour(target, new)
+            if watching := handlers[slot]:
+                ordered = sorted(new) if len(new) > 1 else new
+                for function, given in watching[:]:
+                    for value in ordered:
+                        function(value, *given)
+
+
+_EMPTY: frozenset[int] = frozenset()
