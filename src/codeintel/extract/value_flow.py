@@ -111,10 +111,14 @@ class _Flows(Slots):
         # A value that comes from nowhere says nothing; these are about more than a value.
         keeps = np.isin([*self.rows.ops], _SAY_MORE)
         kept = keeps[op] | (source >= 0) if len(op) else np.zeros(0, bool)
-        columns = [c[kept] for c in (op, node, target, source, other, name, position)]
-        matter = relevant(self.rows.ops, columns[0], *columns[2:5], self._builtins())
-        settled = [columns[i][matter.settled] for i in (1, 3)]
-        op, node, target, source, other, name, position = (c[matter.kept] for c in columns)
+        op, node, target, source, other, name, position = (
+            c[kept] for c in (op, node, target, source, other, name, position)
+        )
+        matter = relevant(self.rows.ops, op, target, source, other, self._builtins())
+        settled, settled_callee = node[matter.settled], source[matter.settled] - self.codes.external
+        op, node, target, source, other, name, position = (
+            c[matter.kept] for c in (op, node, target, source, other, name, position)
+        )
         used = np.unique(np.concatenate([target, source, other]))
         used = used[used >= 0]
         ids = self.ids(used, binding_ids)
@@ -129,14 +133,14 @@ class _Flows(Slots):
         order = np.argsort(nodes, kind="stable")
         slots, nodes = slots[order], nodes[order]
         callers = self.around[nodes]
-        caller_codes, codes = np.unique(callers), self.codes
+        caller_codes = np.unique(callers)
         caller_ids = self.ids(caller_codes + self.codes.definition, binding_ids)
         return ValueFlow(
             file=self.syntax.file[node], op=self.rows.ops, op_code=op, target=found[0], source=found[1],
             other=found[2], name=name, position=position,
             slot_id=ids[np.searchsorted(used, slots)] if len(ids) else np.zeros(0, np.int64), slot_node=nodes,
             slot_caller=caller_ids[np.searchsorted(caller_codes, callers)] if len(callers) else callers,
-            settled=settled[0], settled_caller=self.around[settled[0]], settled_callee=settled[1] - codes.external,
+            settled=settled, settled_caller=self.around[settled], settled_callee=settled_callee,
         )  # fmt: skip
 
     def _builtins(self) -> np.ndarray:
