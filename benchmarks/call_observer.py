@@ -26,6 +26,10 @@ OUTSIDE, PLAIN, RESUMABLE, BODY = 0, 1, 2, 3
 _RESUMABLE = 0x20 | 0x80 | 0x200  # generators, coroutines and what is both
 _BODIES = ("<module>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _OPTIMISED = 0x1  # bodies of classes are not
+_RESUME = dis.opmap["RESUME"]
+# Where one of these stands, the interpreter called something of its own accord: a finalizer, a weak reference's callback.
+_NEVER_CALL = ("POP_", "LOAD_FAST", "LOAD_CONST", "STORE_FAST", "BUILD_", "SWAP", "COPY", "JUMP_", "RETURN_", "MAKE_",
+               "DELETE_FAST", "PUSH_", "NOP", "RESUME", "RERAISE", "YIELD_")  # fmt: skip
 
 
 class Observer:
@@ -72,8 +76,10 @@ class Observer:
             if back is not None and self.sorts.get(id(back.f_code)):
                 self.executed.add((id(back.f_code), back.f_lasti))
             return
-        if sort == RESUMABLE and self.bytes[number][frame.f_lasti + 1] & 3:
-            return
+        if sort == RESUMABLE:
+            begun = self.bytes[number][frame.f_lasti : frame.f_lasti + 2]
+            if begun[0] != _RESUME or begun[1] & 3:  # resumed after a yield, or thrown into
+                return
         direct = True
         while back is not None:
             caller = self.sorts.get(id(back.f_code))
@@ -85,6 +91,12 @@ class Observer:
             direct, back = False, back.f_back
         self.from_outside.add(number)
 
+    def operation(self, code: int, offset: int) -> str:
+        bytecode = self.codes[code].co_code
+        while bytecode[offset] == 0:  # room that the instruction before it keeps for its cache
+            offset -= 2
+        return dis.opname[bytecode[offset]]
+
     def found(self) -> dict[str, Any]:
         """Codes as `[path, first line, qualified name, [line, column] of an instruction]`; sites as `[code, span, operation]`."""
         numbers = {number: index for index, number in enumerate(n for n, sort in self.sorts.items() if sort)}
@@ -93,12 +105,13 @@ class Observer:
             code = self.codes[number]
             first = next((p for p in code.co_positions() if p[2] is not None and p[3]), (None,) * 4)
             codes.append([os.path.abspath(code.co_filename), code.co_firstlineno, code.co_qualname, first])  # noqa: PTH100
+        self.calls = {row for row in self.calls if not self.operation(*row[:2]).startswith(_NEVER_CALL)}
         at = sorted({(c, i) for c, i, _, _ in self.calls} | self.executed)
         sites = {key: index for index, key in enumerate(at)}
         listed = []
         for code, offset in at:
             span = next(islice(self.codes[code].co_positions(), offset // 2, None), None)
-            listed.append([numbers[code], span, dis.opname[self.codes[code].co_code[offset]]])
+            listed.append([numbers[code], span, self.operation(code, offset)])
         return {
             "codes": codes,
             "sites": listed,

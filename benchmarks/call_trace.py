@@ -43,29 +43,30 @@ SURE = 0.8
 
 @dataclass(frozen=True)
 class Subject:
-    """A package with tests: where both lie in its source distribution, what tests need, and how they are called."""
+    """A package with tests: where both lie in its source distribution, how they are called."""
 
     release: Release
     package: str
     tests: tuple[str, ...] = ("tests",)
-    needs: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
 
 
 SUBJECTS = {
     "sqlparse": Subject(Release("sqlparse==0.6.1", 0), "sqlparse"),
-    "marshmallow": Subject(Release("marshmallow==4.4.0", 0), "src/marshmallow", needs=("simplejson==4.3.0",)),
+    "marshmallow": Subject(Release("marshmallow==4.4.0", 0), "src/marshmallow"),
     "mistune": Subject(Release("mistune==3.4.0", 0), "src/mistune"),
     "click": Subject(Release("click==8.5.1", 0), "src/click", arguments=("-m", "not stress")),
-    "jinja2": Subject(Release("jinja2==3.1.6", 0), "src/jinja2", needs=("markupsafe==3.0.4", "trio==0.35.0")),
+    "jinja2": Subject(Release("jinja2==3.1.6", 0), "src/jinja2"),
     "toolz": Subject(Release("toolz==1.2.0", 0), "toolz", tests=("toolz",)),
-    "markdown": Subject(Release("markdown==3.11.3", 0), "markdown", needs=("pyyaml==6.0.3",)),
-    "tomlkit": Subject(Release("tomlkit==0.15.2", 0), "tomlkit", needs=("pyyaml==6.0.3",)),
+    "markdown": Subject(Release("markdown==3.11.3", 0), "markdown"),
+    "tomlkit": Subject(Release("tomlkit==0.15.2", 0), "tomlkit"),
     "pyparsing": Subject(Release("pyparsing==3.3.3", 0), "pyparsing"),
     "boltons": Subject(Release("boltons==26.2.0", 0), "boltons"),
     "more_itertools": Subject(Release("more-itertools==11.2.1", 0), "more_itertools"),
     "werkzeug": Subject(Release("werkzeug==3.1.9", 0), "src/werkzeug"),
 }
+NEEDS = ("pytest==9.2.0", "hypothesis==6.170.15", "markupsafe==3.0.4", "pyyaml==6.0.3", "simplejson==4.3.0",
+         "trio==0.35.0")  # fmt: skip
 DEFAULT = ("sqlparse", "marshmallow", "mistune")
 
 Definition = tuple[str, int, int]  # path, line and column of a `def`, `lambda` or `class`; 0, 0 for a module
@@ -391,7 +392,7 @@ def traced(name: str, seconds: int) -> Trace:
     package = root / subject.package
     seen = CACHE / f"{root.name}-{sys.version_info[0]}.{sys.version_info[1]}.json"
     if not seen.is_file():
-        python = environment(name, ("pytest==9.2.0", *subject.needs))
+        python = environment("tests", NEEDS)
         tests = [root / "tests", package / "tests"]
         source = root / "src" if subject.package.startswith("src/") else root
         with TemporaryDirectory(prefix="codeintel-home-") as home:

@@ -29,7 +29,9 @@ _ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popi
 
 
 class Models(Calls):
-    """Calls of what is outside."""
+    """Calls of what is outside; `unnamed` are calls of `getattr`."""
+
+    unnamed: list[Call]
 
     def call_external(self, path: str, call: Call) -> None:
         model = _MODELS.get(path)
@@ -42,8 +44,11 @@ class Models(Calls):
                 self._hands_on(call, call.positional[0])
         elif path.startswith("builtins.") and path[9:] in _CONTAINERS:
             self._collect(call, path[9:])
-        elif call.result >= 0:
-            self.put(call.result, self.result_of(path))
+        else:
+            if path not in _CALLS_NOTHING:
+                self.hand_out(call)
+            if call.result >= 0:
+                self.put(call.result, self.result_of(path))
 
     def _gives(self, call: Call, value: int) -> None:
         if call.result >= 0:
@@ -215,14 +220,24 @@ class Models(Calls):
 
     def model_getattr(self, call: Call) -> None:
         if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
+            if call.result >= 0:
+                self.unnamed.append(call)
             self.watch(call.positional[1], self._named_attribute, call)
             for slot in call.positional[2:3]:
                 self._hands_on(call, slot)
 
     def _named_attribute(self, name: int, call: Call) -> None:
         key = self.key(name)
-        if key is not None and key.startswith("'") and call.result >= 0:
+        if call.result < 0:
+            return
+        if key is not None and key.startswith("'"):
             self.watch(call.positional[0], self._read_named, call.result, key[1:])
+        elif self.kinds[name] == Kind.BUILTIN and len(self.parts[name]) > 1:
+            self.watch(call.positional[0], self.read_computed, call.result, self.parts[name][1])
+
+    def read_computed(self, value: int, target: int, prefix: str = "") -> None:
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE):
+            self.put(target, self.value(Kind.MEMBERS, value, prefix))
 
     def _read_named(self, value: int, target: int, name: str) -> None:
         self.flow(self.attribute(value, name), target)
@@ -256,8 +271,8 @@ class Models(Calls):
             self.watch(call.positional[0], self._type_of, call)
 
     def _type_of(self, value: int, call: Call) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
-            self._gives(call, self.value(Kind.CLASS, self.parts[value][0]))
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) and call.result >= 0:
+            self.flow(self.attribute(value, "__class__"), call.result)
 
     def model_super(self, call: Call) -> None:
         if len(call.positional) == 2 and min(call.positional) >= 0:
@@ -303,6 +318,11 @@ class Models(Calls):
         self._gives(call, self.value(Kind.RESULT, "threading.Thread"))
 
 
+# Builtins without a model that call none of what they are given.
+_CALLS_NOTHING = frozenset(
+    f"builtins.{name}"
+    for name in ("callable", "delattr", "hasattr", "id", "isinstance", "issubclass", "object", "print", "vars")
+)
 _TRANSPARENT = frozenset({
     "copy.copy", "copy.deepcopy", "weakref.ref", "weakref.proxy", "functools.lru_cache", "functools.cache",
     "functools.singledispatch", "contextlib.contextmanager", "contextlib.asynccontextmanager",

@@ -141,7 +141,13 @@ class Calls(Containers):
                     self.flow(call.positional[0], call.result)
             case Kind.STATIC:
                 self.call(parts[0], call)
+            case Kind.MEMBERS:
+                for name in self.names_like(*parts):
+                    own = Call(call.site, call.result, "computed", call.positional, call.keywords, call.starred,
+                               call.double_starred)  # fmt: skip
+                    self.watch(self.attribute(parts[0], name), self.call, own)
             case Kind.RESULT | Kind.OUTSIDE:
+                self.hand_out(call)
                 if call.result >= 0:
                     self.put(call.result, self.value(Kind.OUTSIDE))
             case _:
@@ -152,6 +158,21 @@ class Calls(Containers):
         if callee not in callees:
             callees[callee] = self.assumed + (origin or call.origin)
         self.called.add(callee)
+
+    def hand_out(self, call: Call) -> None:
+        """What is handed to something outside may be called, or stepped through, by it."""
+        for slot in (*call.positional, *call.keywords.values()):
+            if slot >= 0:
+                self.watch(slot, self._handed_out, call)
+
+    def _handed_out(self, value: int, call: Call) -> None:
+        kind, parts = self.kinds[value], self.parts[value]
+        if kind == Kind.FUNCTION:
+            self.note(call, value, "handed out")
+        elif kind == Kind.BOUND:
+            self.call(parts[0], Call(call.site, -1, "handed out"), parts[1])
+        elif kind == Kind.GENERATOR:
+            self.note(call, self.numbers[Kind.FUNCTION, parts[0]], "handed out")
 
     def call_external(self, path: str, call: Call) -> None:
         raise NotImplementedError
@@ -298,6 +319,8 @@ class Calls(Containers):
                 else:
                     self.each_element(value, self._key_of, target)
             case Kind.GENERATOR:
+                if site >= 0:  # the body of a generator runs where somebody steps through it
+                    self.note(Call(site, -1, "iteration"), self.numbers[Kind.FUNCTION, parts[0]])
                 self.flow(self.functions[parts[0]].yielded, target)
             case Kind.INSTANCE | Kind.OPEN:
                 steps = self.slot()
@@ -336,7 +359,7 @@ class Calls(Containers):
             for name in ("__exit__", "__aexit__"):
                 self.call_method(value, name, site, -1, [])
         elif kind == Kind.GENERATOR:
-            self.iterate(value, target, site)
+            self.iterate(value, target, -1)
         elif kind in (Kind.RESULT, Kind.CONTAINER, Kind.OUTSIDE):
             self.put(target, value)
 

@@ -81,8 +81,14 @@ def _meant(solver: Solver, homes: dict[tuple[int, str], int], value: int, name: 
 
 
 def _rows_of(path: int, slot: int, relation: str, name: str, meant: set[tuple[int, str]], origin: str) -> Iterator[Row]:
+    confidence = (0.95 if len(meant) == 1 else 0.6) * (0.5 if origin.startswith("guessed") else 1)
     for target, kind in meant:
-        yield path, slot, relation, 0, target, kind, name, origin, 0.95 if len(meant) == 1 else 0.6
+        yield path, slot, relation, 0, target, kind, name, origin, confidence
+
+
+def _known(solver: Solver, slot: int) -> bool:
+    """Whether what a slot holds is more than guessed."""
+    return slot < len(solver.known) and bool(solver.known[slot])
 
 
 def _loads(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
@@ -95,14 +101,16 @@ def _loads(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
             if key not in known:
                 known[key] = _meant(solver, homes, *key)
             meant |= known[key]
-        yield from _rows_of(path, target, "ref", name or "", meant, "member")
+        origin = "member" if not meant or _known(solver, source) else "guessed member"
+        yield from _rows_of(path, target, "ref", name or "", meant, origin)
 
 
 def _stores(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
     rows = solver.program["store"]
     for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
         meant = {each for value in solver.held(target) for each in _meant(solver, homes, value, name or "")}
-        yield from _rows_of(path, source, "binds", name or "", meant, "assignment")
+        origin = "assignment" if not meant or _known(solver, target) else "guessed assignment"
+        yield from _rows_of(path, source, "binds", name or "", meant, origin)
 
 
 def _keywords(solver: Solver) -> Iterator[Row]:

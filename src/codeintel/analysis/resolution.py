@@ -23,8 +23,8 @@ _COLUMNS = {
 RESOLUTIONS = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
 
 _CONFIDENCE = {"call": 0.95, "constructor": 0.95, "decorator": 0.95, "special": 0.9, "property": 0.9, "partial": 0.9,
-               "callback": 0.8}  # fmt: skip
-_ASSUMED = 0.85  # what is left of it where the receiver, or a parameter's type, had to be assumed
+               "callback": 0.8, "iteration": 0.9, "handed out": 0.6, "computed": 0.5}  # fmt: skip
+_LEFT = {"assumed": 0.85, "guessed": 0.5}  # what is left of it where the receiver, or a parameter's type, had to be assumed
 
 
 @analysis(RESOLUTIONS)
@@ -91,14 +91,15 @@ def _call_rows(solver: Solver) -> Iterator[Row]:
             continue
         inits = sum(1 for value in callees if solver.kinds[value] != Kind.CLASS)
         for value, origin in callees.items():
-            confidence = _CONFIDENCE[origin.removeprefix("assumed ")] * (_ASSUMED if origin[0] == "a" else 1)
+            how, _, kind = origin.partition(" ")
+            confidence = _CONFIDENCE[kind] * _LEFT[how] if how in _LEFT else _CONFIDENCE[origin]
             if inits > 1:
                 confidence *= 0.7 if inits == 2 else 0.5
             yield paths[site], site, "call", 0, *_target(solver, value), origin, round(confidence, 2)
     for site, source in zip(solver.program["call"].target, solver.program["call"].source, strict=True):
         if source in solver.wide:
             yield paths[site], site, "unresolved", 0, 0, "", "", "too many values", 0.0
-        elif not solver.callees.get(site):
+        elif all(origin.startswith("guessed") for origin in solver.callees.get(site, {}).values()):
             held = solver.held(source) if source >= 0 else ()
             reason = "not callable" if held else "nothing is known of it"
             if any(solver.kinds[value] in (Kind.OUTSIDE, Kind.RESULT) for value in held):
@@ -125,12 +126,13 @@ def _property_reads(solver: Solver) -> Iterator[tuple[int, dict[int, str]]]:
     for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
         if name in names:
             found: dict[int, str] = {}
+            known = source < len(solver.known) and solver.known[source]
             for value in sorted(solver.held(source)):
                 slot = solver.attributes.get((value, name or ""), -1)
                 for getter in solver.getters.get(slot, ()):
                     for each in (getter,) if getter >= 0 else solver.held(-1 - getter):
                         if solver.kinds[each] == Kind.FUNCTION:
-                            found[each] = "property"
+                            found[each] = "property" if known else "guessed property"
             if found:
                 yield target, found
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from codeintel.analysis.attributes import BASES, Exports
-from codeintel.analysis.builtin_models import Models
 from codeintel.analysis.calls import Call
+from codeintel.analysis.guesses import ROUNDS_OF_GUESSES, Guesses
 from codeintel.analysis.program import CLASS, Modules, Program
 from codeintel.analysis.values import Kind
 
@@ -16,8 +16,10 @@ TAKES_CLASS = ("__new__", "__init_subclass__", "__class_getitem__")
 ROUNDS = 3  # of resolving bases that are read off classes whose own bases matter
 
 
-class Solver(Models):
-    """All values of a program; `run` fills the sets."""
+class Solver(Guesses):
+    """All values of a program; `run` fills the sets. `known` are those of before anything was guessed."""
+
+    known: list[frozenset[int] | None]
 
     def __init__(
         self,
@@ -29,7 +31,7 @@ class Solver(Models):
     ) -> None:
         super().__init__(program, modules, exports, bases, metas)
         self.container_at, self.elements, self.unknown, self.all_of, self.lengths = {}, {}, {}, {}, {}
-        self.unopened, self.readers, self.dynamic, self.partials = {}, {}, {}, {}
+        self.unopened, self.readers, self.dynamic, self.partials, self.unnamed = {}, {}, {}, {}, []
 
     def names(self) -> None:
         """What names, imports and attributes lead to."""
@@ -75,6 +77,13 @@ class Solver(Models):
         self.assumed = "assumed "
         self._assume()
         self.solve()
+        self.known = list(self.sets)
+        self.assumed = "guessed "
+        self.start_guesses()
+        self.read_unknown_names()
+        for _ in range(ROUNDS_OF_GUESSES):
+            self.guess()
+            self.solve()
 
     def _rows(self) -> None:
         program = self.program

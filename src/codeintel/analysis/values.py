@@ -16,6 +16,7 @@ Values are interned as numbers:
 | constant, builtin | one literal; any value of a builtin type |
 | external, result | something outside by its import path; an instance of such a class |
 | outside | whatever else comes from outside |
+| members | the attributes of a value whose names begin with a text |
 | generator, super, partial, … | what their names say |
 
 A slot that would hold more than `WIDE` values becomes *unknown*: it keeps what it has, tells nobody of more, and is
@@ -58,6 +59,7 @@ class Kind:
     IDENTITY = 18  # a decorator that hands on what it decorates
     NAMESPACE = 19
     OUTSIDE = 20
+    MEMBERS = 21  # whatever attribute of a value has a name that begins in a certain way
 
 
 Handler = tuple[Callable[..., None], tuple[Any, ...]]  # called with each new value and the arguments

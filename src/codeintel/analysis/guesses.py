@@ -1,0 +1,80 @@
+"""What a value of which nothing is known may be, by the attributes that are read from it.
+
+A library is called from outside, with values that no analysis of the library alone can see. What it does with them
+tells what they are: if only instances of one class, or of classes below it, have every attribute that is read from a
+parameter, then the parameter is such an instance. Names that values of builtin types have too say nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from codeintel.analysis.builtin_models import Models
+from codeintel.analysis.program import CLASS
+from codeintel.analysis.values import Kind
+
+CANDIDATES = 4  # classes, none of them below another, that may have what is read from a value
+ROUNDS_OF_GUESSES = 3  # what one guess gives may be read from, too
+_SAYS_NOTHING = (list, dict, set, str, bytes, tuple, int, object, type, BaseException)
+_COMMON = frozenset(name for each in _SAYS_NOTHING for name in dir(each)) | {"read", "write", "close", "__name__"}
+_UNKNOWN = (Kind.OUTSIDE,)
+
+
+class Guesses(Models):
+    """Classes by the names of their attributes, and values that are guessed from them."""
+
+    def start_guesses(self) -> None:
+        self.read_from: dict[int, set[str]] = defaultdict(set)
+        rows = self.program["load"]
+        for source, name in zip(rows.source, rows.name, strict=True):
+            if source >= 0:
+                self.read_from[source].add(name or "")
+        self._having: dict[str, frozenset[int]] = {}
+        self._tops: dict[frozenset[str], tuple[int, ...]] = {}
+        self._named: dict[str, set[int]] = defaultdict(set)
+        for home, name in self.members:
+            if self.sort[home] == CLASS:
+                self._named[name].add(home)
+        stored = self.program["store"]
+        for target, name, definition in zip(stored.target, stored.name, stored.other, strict=True):
+            cls = definition
+            while cls >= 0 and self.sort[cls] != CLASS:
+                cls = self.around[cls]
+            if cls >= 0 and any(self.kinds[v] in (Kind.INSTANCE, Kind.OPEN) for v in self.held(target)):
+                self._named[name or ""].add(cls)
+
+    def guess(self) -> None:
+        """Put into slots what they may hold."""
+        for slot, names in sorted(self.read_from.items()):
+            if any(self.kinds[value] not in _UNKNOWN for value in self.held(slot)):
+                continue
+            telling = frozenset(names) - _COMMON
+            if telling:
+                for cls in self._classes_with(telling):
+                    self.put(slot, self.value(Kind.OPEN, cls))
+
+    def _classes_with(self, names: frozenset[str]) -> tuple[int, ...]:
+        """The classes that have all these attributes, without those that are below another one of them."""
+        tops = self._tops.get(names)
+        if tops is None:
+            having = frozenset.intersection(*(self._classes_having(name) for name in sorted(names)))
+            tops = tuple(sorted(self._highest(having)))
+            tops = self._tops[names] = tops if len(tops) <= CANDIDATES else ()
+        return tops
+
+    def _classes_having(self, name: str) -> frozenset[int]:
+        having = self._having.get(name)
+        if having is None:
+            own = self._named.get(name, set())
+            having = self._having[name] = frozenset(own).union(*(self.below[cls] for cls in own))
+        return having
+
+    def _highest(self, classes: frozenset[int]) -> Iterable[int]:
+        return (cls for cls in classes if classes.isdisjoint(self.order(cls)[1:]))
+
+    def read_unknown_names(self) -> None:
+        """What `getattr` with a name of which nothing is known gives."""
+        for call in self.unnamed:
+            if not any(self.key(name) for name in self.held(call.positional[1])):
+                self.watch(call.positional[0], self.read_computed, call.result)
