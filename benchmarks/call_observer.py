@@ -1,8 +1,8 @@
 """Runs the tests of a package and writes down who called whom in it. Needs nothing but pytest beside it.
 
-    python call_observer.py OUT SECONDS PACKAGE_DIR TEST_DIR... -- PYTEST_ARGUMENT...
+    python call_observer.py OUT SECONDS PACKAGE_DIR PYTEST_ARGUMENT...
 
-Frames of code below PACKAGE_DIR, but not below a TEST_DIR, are *inside*. A call is written as the instruction it came
+Frames of code below PACKAGE_DIR, but in no folder called `tests`, are *inside*. A call is written as the instruction it came
 from (file, code, span, operation) and the code that was entered. Resuming a generator or a coroutine is no call;
 starting one is: the interpreter tells of it when its body begins, and so whoever first steps through it counts as its
 caller, whoever made it. If frames that are not inside lie between two that are, the call is marked as indirect. Where
@@ -35,8 +35,8 @@ _NEVER_CALL = ("POP_", "LOAD_FAST", "LOAD_CONST", "STORE_FAST", "BUILD_", "SWAP"
 class Observer:
     """What `sys.setprofile` calls."""
 
-    def __init__(self, package: str, tests: list[str]) -> None:
-        self.package, self.tests = package + os.sep, tuple(test + os.sep for test in tests)
+    def __init__(self, package: str) -> None:
+        self.package = package + os.sep
         self.sorts: dict[int, int] = {}
         self.codes: dict[int, CodeType] = {}
         self.bytes: dict[int, bytes] = {}
@@ -46,7 +46,7 @@ class Observer:
 
     def sort(self, code: CodeType) -> int:
         path = os.path.abspath(code.co_filename)  # noqa: PTH100 - called for every code object
-        inside = path.startswith(self.package) and not path.startswith(self.tests)
+        inside = path.startswith(self.package) and "tests" not in path[len(self.package) :].split(os.sep)
         if not inside:
             sort = OUTSIDE
         elif code.co_name in _BODIES or not code.co_flags & _OPTIMISED:
@@ -127,9 +127,8 @@ def only_loopback(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def main() -> None:
-    out, seconds, package, *rest = sys.argv[1:]
-    split = rest.index("--")
-    observer = Observer(package, rest[:split])
+    out, seconds, package, *given = sys.argv[1:]
+    observer = Observer(package)
     sys.addaudithook(only_loopback)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.alarm(int(seconds))
@@ -138,7 +137,7 @@ def main() -> None:
     threading.setprofile(observer)
     sys.setprofile(observer)
     try:
-        status = int(pytest.main(rest[split + 1 :]))
+        status = int(pytest.main(given))
     except KeyboardInterrupt:
         status = -1
     finally:

@@ -63,10 +63,10 @@ SUBJECTS = {
     "pyparsing": Subject(Release("pyparsing==3.3.3", 0), "pyparsing"),
     "boltons": Subject(Release("boltons==26.2.0", 0), "boltons"),
     "more_itertools": Subject(Release("more-itertools==11.2.1", 0), "more_itertools"),
-    "werkzeug": Subject(Release("werkzeug==3.1.9", 0), "src/werkzeug"),
+    "werkzeug": Subject(Release("werkzeug==3.1.9", 0), "src/werkzeug", arguments=("-m", "not dev_server", "-W", "ignore")),
 }
 NEEDS = ("pytest==9.2.0", "hypothesis==6.170.15", "markupsafe==3.0.4", "pyyaml==6.0.3", "simplejson==4.3.0",
-         "trio==0.35.0")  # fmt: skip
+         "trio==0.35.0", "ephemeral-port-reserve==1.1.4")  # fmt: skip
 DEFAULT = ("sqlparse", "marshmallow", "mistune")
 
 Definition = tuple[str, int, int]  # path, line and column of a `def`, `lambda` or `class`; 0, 0 for a module
@@ -393,13 +393,11 @@ def traced(name: str, seconds: int) -> Trace:
     seen = CACHE / f"{root.name}-{sys.version_info[0]}.{sys.version_info[1]}.json"
     if not seen.is_file():
         python = environment("tests", NEEDS)
-        tests = [root / "tests", package / "tests"]
         source = root / "src" if subject.package.startswith("src/") else root
         with TemporaryDirectory(prefix="codeintel-home-") as home:
             subprocess.run(
-                [python, Path(__file__).with_name("call_observer.py"), seen, str(seconds), package, *tests, "--", "-q",
-                 "-p", "no:cacheprovider", "--tb=no", "--continue-on-collection-errors", *subject.tests,
-                 *subject.arguments],
+                [python, Path(__file__).with_name("call_observer.py"), seen, str(seconds), package, "-q", "-p",
+"no:cacheprovider", "--tb=no", "--continue-on-collection-errors", *subject.tests, *subject.arguments],
                 cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=seconds + 60, check=False,
                 env={"PATH": "/usr/bin:/bin", "HOME": home, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
             )  # fmt: skip

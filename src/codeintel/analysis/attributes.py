@@ -16,7 +16,7 @@ from codeintel.analysis.values import Kind, Values
 Exports = Mapping[str, tuple[frozenset[str], bool]]
 BASES = Mapping[int, Sequence[int | str]]
 MOST_CLASSES = 12  # that `__class__` of a value of an open type is
-MOST_NAMES = 256  # of attributes that a computed name may mean
+MOST_NAMES = 200  # of attributes that a computed name may mean
 DEPTH = 6  # attributes of attributes of something external that are told apart
 _FUNCTION_KINDS = (Kind.FUNCTION, Kind.PARTIAL)
 _IMPLICITLY_STATIC = ("__new__",)
@@ -48,6 +48,7 @@ class Attributes(Values):
         self.own_names: dict[int, list[str]] = defaultdict(list)
         self.below: dict[int, list[int]] = defaultdict(list)
         self.stored: set[str] = set()
+        self.likes: dict[tuple[int, str], list[str]] = {}
         self.attributes: dict[tuple[int, str], int] = {}
         self.instance_slots: dict[tuple[int, str], int] = {}
         self.class_slots: dict[tuple[int, str], int] = {}
@@ -251,12 +252,19 @@ class Attributes(Values):
         return bool(having)
 
     def names_like(self, value: int, prefix: str) -> list[str]:
-        """Names of a value's attributes that begin with a text; of all of them only those that are not special."""
-        kind, home = self.kinds[value], self.parts[value][0]
-        homes = [home] if kind == Kind.MODULE else [*self.order(home)]
-        homes += self.below[home] if kind == Kind.OPEN else []
-        found = {name for each in homes for name in self.own_names[each] if name.startswith(prefix)}
-        return sorted(name for name in found if prefix or not name.startswith("__"))[:MOST_NAMES]
+        """Names of a value's attributes that begin with a text; of all of them only those that are not special.
+
+        None at all if there are too many.
+        """
+        names = self.likes.get((value, prefix))
+        if names is None:
+            home = self.parts[value][0]
+            homes = [home] if self.kinds[value] == Kind.MODULE else [*self.order(home)]
+            homes += self.below[home] if self.kinds[value] == Kind.OPEN else []
+            found = {name for each in homes for name in self.own_names[each] if name.startswith(prefix)}
+            names = sorted(name for name in found if prefix or not name.startswith("__"))
+            names = self.likes[value, prefix] = names if len(names) <= MOST_NAMES else []
+        return names
 
     def _class_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
         order = self.order(cls)

@@ -100,6 +100,8 @@ class Models(Calls):
             self.flow(call.positional[1], self.unknown_of(value))
         elif name in ("extend", "update", "union", "extendleft") and first >= 0:
             self.watch(first, self.merge, value)
+        elif name == "sort":
+            self.call_back(call, call.keywords.get("key", -1), [self.all_in(value)], -1)
         elif name == "setdefault" and len(call.positional) > 1 and call.positional[1] >= 0:
             self._at_key(call, value, call.positional[1], store=True)
         if name == "update":
@@ -306,6 +308,17 @@ class Models(Calls):
         if call.positional and call.positional[0] >= 0 and call.result >= 0:
             self.watch(call.positional[0], self._wrap, call.result, Kind.CLASSMETHOD)
 
+    def model_bound(self, call: Call) -> None:
+        if len(call.positional) == 2 and min(call.positional) >= 0 and call.result >= 0:
+            self.watch(call.positional[0], self._bound_to, call)
+
+    def _bound_to(self, value: int, call: Call) -> None:
+        if self.kinds[value] in (Kind.FUNCTION, Kind.PARTIAL):
+            self.watch(call.positional[1], self._bind_function, value, call.result)
+
+    def _bind_function(self, receiver: int, function: int, target: int) -> None:
+        self.put(target, self.value(Kind.BOUND, function, receiver))
+
     def model_cast(self, call: Call) -> None:
         if len(call.positional) > 1 and call.result >= 0:
             if call.positional[0] >= 0:
@@ -340,5 +353,6 @@ _MODELS: dict[str, Callable[[Models, Call], None]] = {
     "functools.partial": Models.model_partial, "functools.partialmethod": Models.model_partial,
     "functools.wraps": Models.model_wraps, "builtins.property": Models.model_property,
     "builtins.staticmethod": Models.model_static, "builtins.classmethod": Models.model_class_method,
+    "types.MethodType": Models.model_bound, "builtins.object.__getattribute__": Models.model_getattr,
     "typing.cast": Models.model_cast, "threading.Thread": Models.model_thread,
 }  # fmt: skip

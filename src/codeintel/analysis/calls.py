@@ -143,9 +143,7 @@ class Calls(Containers):
                 self.call(parts[0], call)
             case Kind.MEMBERS:
                 for name in self.names_like(*parts):
-                    own = Call(call.site, call.result, "computed", call.positional, call.keywords, call.starred,
-                               call.double_starred)  # fmt: skip
-                    self.watch(self.attribute(parts[0], name), self.call, own)
+                    self.watch(self.attribute(parts[0], name), self._called_by_name, call)
             case Kind.RESULT | Kind.OUTSIDE:
                 self.hand_out(call)
                 if call.result >= 0:
@@ -164,6 +162,13 @@ class Calls(Containers):
         for slot in (*call.positional, *call.keywords.values()):
             if slot >= 0:
                 self.watch(slot, self._handed_out, call)
+
+    def _called_by_name(self, value: int, call: Call) -> None:
+        """One of many that may be called: nobody knows what with."""
+        if self.kinds[value] == Kind.BOUND:
+            value = self.parts[value][0]
+        if self.kinds[value] == Kind.FUNCTION:
+            self.note(call, value, "computed")
 
     def _handed_out(self, value: int, call: Call) -> None:
         kind, parts = self.kinds[value], self.parts[value]

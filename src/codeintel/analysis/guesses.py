@@ -15,7 +15,8 @@ from codeintel.analysis.program import CLASS
 from codeintel.analysis.values import Kind
 
 CANDIDATES = 4  # classes, none of them below another, that may have what is read from a value
-ROUNDS_OF_GUESSES = 3  # what one guess gives may be read from, too
+MOST_BELOW = 100  # classes below one of them
+ROUNDS_OF_GUESSES = 2
 _SAYS_NOTHING = (list, dict, set, str, bytes, tuple, int, object, type, BaseException)
 _COMMON = frozenset(name for each in _SAYS_NOTHING for name in dir(each)) | {"read", "write", "close", "__name__"}
 _UNKNOWN = (Kind.OUTSIDE,)
@@ -60,7 +61,9 @@ class Guesses(Models):
         if tops is None:
             having = frozenset.intersection(*(self._classes_having(name) for name in sorted(names)))
             tops = tuple(sorted(self._highest(having)))
-            tops = self._tops[names] = tops if len(tops) <= CANDIDATES else ()
+            if len(tops) > CANDIDATES or any(len(self.below[cls]) > MOST_BELOW for cls in tops):
+                tops = ()
+            self._tops[names] = tops
         return tops
 
     def _classes_having(self, name: str) -> frozenset[int]:
@@ -73,8 +76,28 @@ class Guesses(Models):
     def _highest(self, classes: frozenset[int]) -> Iterable[int]:
         return (cls for cls in classes if classes.isdisjoint(self.order(cls)[1:]))
 
+    def made_outside(self) -> None:
+        """A class that nothing inherits from and nobody makes an instance of is there for others to make some.
+
+        Whatever its instances inherit may then be called on them.
+        """
+        made = {self.parts[value][0] for value, kind in enumerate(self.kinds) if kind == Kind.INSTANCE}
+        for cls in sorted(cls for cls in self.orders.keys() - made if not self.below[cls]):
+            value = self.value(Kind.INSTANCE, cls)
+            for name, home in self._inherited(cls).items():
+                for member in self.held(self.members[home, name]):
+                    if self.kinds[member] == Kind.FUNCTION and (own := self.functions[self.parts[member][0]]).positional:
+                        self.put(own.positional[0], value)
+
+    def _inherited(self, cls: int) -> dict[str, int]:
+        """By name, the class above that has it."""
+        order = self.order(cls)
+        found = {name: home for home in reversed(order[1:]) for name in self.own_names[home]}
+        return {name: home for name, home in found.items() if (cls, name) not in self.members}
+
     def read_unknown_names(self) -> None:
-        """What `getattr` with a name of which nothing is known gives."""
+        """What `getattr` with a name that is not written there gives: of all that may arrive, some may be known."""
+        literal = set(self.program["constant"].target)
         for call in self.unnamed:
-            if not any(self.key(name) for name in self.held(call.positional[1])):
+            if call.positional[1] not in literal:
                 self.watch(call.positional[0], self.read_computed, call.result)

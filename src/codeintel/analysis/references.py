@@ -20,7 +20,7 @@ _NAMESPACES = (Kind.CLASS, Kind.MODULE)
 
 
 def reference_rows(solver: Solver) -> Iterator[Row]:
-    """Rows of `resolutions` for everything that refers to a member, an attribute or a parameter."""
+    """Rows of `resolutions` for everything that refers to a member, an attribute or a parameter: nothing is guessed."""
     homes = _homes(solver)
     yield from _attribute_rows(solver, homes)
     yield from _loads(solver, homes)
@@ -81,14 +81,8 @@ def _meant(solver: Solver, homes: dict[tuple[int, str], int], value: int, name: 
 
 
 def _rows_of(path: int, slot: int, relation: str, name: str, meant: set[tuple[int, str]], origin: str) -> Iterator[Row]:
-    confidence = (0.95 if len(meant) == 1 else 0.6) * (0.5 if origin.startswith("guessed") else 1)
     for target, kind in meant:
-        yield path, slot, relation, 0, target, kind, name, origin, confidence
-
-
-def _known(solver: Solver, slot: int) -> bool:
-    """Whether what a slot holds is more than guessed."""
-    return slot < len(solver.known) and bool(solver.known[slot])
+        yield path, slot, relation, 0, target, kind, name, origin, 0.95 if len(meant) == 1 else 0.6
 
 
 def _loads(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
@@ -96,21 +90,19 @@ def _loads(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
     known: dict[tuple[int, str], set[tuple[int, str]]] = {}
     for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
         meant: set[tuple[int, str]] = set()
-        for value in solver.held(source):
+        for value in solver.known[source] or ():
             key = (value, name or "")
             if key not in known:
                 known[key] = _meant(solver, homes, *key)
             meant |= known[key]
-        origin = "member" if not meant or _known(solver, source) else "guessed member"
-        yield from _rows_of(path, target, "ref", name or "", meant, origin)
+        yield from _rows_of(path, target, "ref", name or "", meant, "member")
 
 
 def _stores(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
     rows = solver.program["store"]
     for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
-        meant = {each for value in solver.held(target) for each in _meant(solver, homes, value, name or "")}
-        origin = "assignment" if not meant or _known(solver, target) else "guessed assignment"
-        yield from _rows_of(path, source, "binds", name or "", meant, origin)
+        meant = {each for value in solver.known[target] or () for each in _meant(solver, homes, value, name or "")}
+        yield from _rows_of(path, source, "binds", name or "", meant, "assignment")
 
 
 def _keywords(solver: Solver) -> Iterator[Row]:

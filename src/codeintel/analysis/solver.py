@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from codeintel.analysis.attributes import BASES, Exports
+from codeintel.analysis.attributes import BASES, MOST_CLASSES, Exports
 from codeintel.analysis.calls import Call
 from codeintel.analysis.guesses import ROUNDS_OF_GUESSES, Guesses
 from codeintel.analysis.program import CLASS, Modules, Program
@@ -81,6 +81,7 @@ class Solver(Guesses):
         self.assumed = "guessed "
         self.start_guesses()
         self.read_unknown_names()
+        self.made_outside()
         for _ in range(ROUNDS_OF_GUESSES):
             self.guess()
             self.solve()
@@ -243,7 +244,11 @@ class Solver(Guesses):
         if (Kind.STATIC, value) in self.numbers:
             return
         takes_class = (Kind.CLASSMETHOD, value) in self.numbers or name in TAKES_CLASS
-        self.put(slot, self.value(Kind.CLASS if takes_class else Kind.OPEN, cls))
+        if takes_class:
+            for each in (cls, *self.below[cls][:MOST_CLASSES]):
+                self.put(slot, self.value(Kind.CLASS, each))
+        else:
+            self.put(slot, self.value(Kind.OPEN, cls))
 
 
 def hierarchy(
