@@ -1,7 +1,7 @@
 """What annotations promise: instances of the classes they name, and containers and callables of those.
 
-`Optional[C]`, `list[C]`, `dict[K, V]`, `Callable[…, C]` and their like are values of the kind *alias*: the import path of
-what is subscripted, and the slot of what it is subscripted with. Quoted annotations are read when somebody asks.
+`Optional[C]`, `list[C]`, `dict[K, V]`, `Callable[…, C]` and their like are values of the kind *alias*: the import path
+of what is subscripted, and the slot of what it is subscripted with. Quoted annotations are read when somebody asks.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class Attributes(Values):
         return [base for base in dict.fromkeys(found) if base not in _MARKERS]
 
     def inherited(self, order: Sequence[int], name: str) -> str | None:
-        """The import path of an attribute that a base from outside has; None if no base is known to, or may, have it."""
+        """The import path of an attribute that a base from outside has, or may have; None if there is none."""
         for base in self.outside(order):
             own = vars(builtins).get(base.removeprefix("builtins.")) if base.startswith("builtins.") else None
             if own is None or hasattr(own, name):

@@ -5,7 +5,7 @@ Only what moves values or calls back is here; all else from outside takes what i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from codeintel.analysis.calls import Call
 from codeintel.analysis.narrowing import Narrowing
@@ -70,7 +70,15 @@ class Models(Narrowing):
     def call_back(self, call: Call, function: int, arguments: list[int], result: int) -> None:
         """Something outside calls what a slot holds."""
         if function >= 0:
-            self.watch(function, self.call, Call(call.site, result, "callback", arguments))
+            self.watch(function, self.call, self.called_back(call, result, arguments))
+
+    def called_back(
+        self, call: Call, result: int, arguments: Sequence[int] = (), keywords: Mapping[str, int] | None = None,
+        starred: Sequence[tuple[int, int]] = (), double_starred: Sequence[int] = (),
+    ) -> Call:  # fmt: skip
+        """A call that something outside makes while it is called."""
+        return Call(call.site, result, "callback", arguments, keywords or {}, starred, double_starred,
+                    (*call.through, call.site))  # fmt: skip
 
     def each(self, call: Call, slot: int) -> int:
         """A slot for what iterating over an argument gives."""
@@ -198,7 +206,7 @@ class Models(Narrowing):
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
             self.call_method(value, "__iter__", call.site, call.result, [])
         elif len(call.positional) > 1:
-            self.watch(call.positional[0], self.call, Call(call.site, self.slot(), "callback"))
+            self.call_back(call, call.positional[0], [], self.slot())
         else:
             self._gives(call, value)
 
@@ -249,10 +257,7 @@ class Models(Narrowing):
         if kind in (Kind.INSTANCE, Kind.OPEN):
             self.flow(source, self.stored_on_instances(parts[0], name))
             self.store_through(value, source, name)
-        elif kind == Kind.CLASS:
-            member = self.members.get((parts[0], name))
-            self.flow(source, member if member is not None else self.stored_on(parts[0], name))
-        elif kind == Kind.MODULE:
+        elif kind == Kind.CLASS or kind == Kind.MODULE:
             member = self.members.get((parts[0], name))
             self.flow(source, member if member is not None else self.stored_on(parts[0], name))
         elif kind == Kind.FUNCTION:
@@ -321,7 +326,8 @@ class Models(Narrowing):
 
 
 _TRANSPARENT = frozenset({
-    "copy.copy", "copy.deepcopy", "weakref.proxy", "functools.singledispatch", "contextlib.contextmanager", "contextlib.asynccontextmanager",
+    "copy.copy", "copy.deepcopy", "weakref.proxy", "functools.singledispatch", "contextlib.contextmanager",
+    "contextlib.asynccontextmanager",
     "functools.total_ordering",
     "abc.abstractmethod", "typing.overload", "typing.final", "typing.no_type_check",
     "functools.update_wrapper", "asyncio.create_task", "asyncio.ensure_future", "asyncio.run", "sys.intern",

@@ -36,7 +36,7 @@ class Call:
     keywords: Mapping[str, int] = field(default_factory=lambda: _NO_KEYWORDS)
     starred: Sequence[tuple[int, int]] = ()
     double_starred: Sequence[int] = ()
-    through: tuple[int, ...] = ()  # partial objects that it came through
+    through: tuple[int, ...] = ()  # partial objects, and sites of calls that call back, that it came through
     made: set[tuple[int, int]] | None = None  # callees with their receivers
 
 
@@ -110,6 +110,8 @@ class Calls(Containers):
 
     def call(self, value: int, call: Call, receiver: int = -1) -> None:
         """Call a value at a call site, with a receiver before the arguments (-1 for none)."""
+        if len(call.through) > PARTIALS:
+            return
         if call.made is None:
             call.made = {(value, receiver)}
         elif (value, receiver) in call.made:

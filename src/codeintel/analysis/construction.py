@@ -14,6 +14,8 @@ class Construction(SpecialMethods):
         self.unmade: list[tuple[int, int]] = []  # slots that an instance is in unless something else arrives
 
     def _construct(self, value: int, call: Call) -> None:
+        if call.origin == "constructor":
+            return  # a class in the place of an `__init__`, which makes nothing
         self.note(call, value, "constructor")
         method = self.of_metaclass(value, "__call__")
         if method < 0:

@@ -153,9 +153,10 @@ class Containers(Attributes):
             self.call_method(value, "__getitem__", target, target, [other] if other >= 0 else [])
         elif kind == Kind.CLASS:
             self.put(target, value)  # Generic[T]
-        elif kind == Kind.EXTERNAL:
-            if is_class_like(parts[0]) or parts[0].startswith(("builtins.", "typing.", "collections.")):
-                self.put(target, value)
+        elif kind == Kind.EXTERNAL and (
+            is_class_like(parts[0]) or parts[0].startswith(("builtins.", "typing.", "collections."))
+        ):
+            self.put(target, value)
 
     dynamic: dict[int, list[int]]
 

@@ -25,8 +25,8 @@ _ASKED = {
 }  # fmt: skip
 _GIVE_WHAT_IS_ASKED = frozenset(f"builtins.{name}" for name in ("abs", "round", "divmod", "aiter", "anext"))
 _OPERATORS = {f"operator.{name}": f"__{name.rstrip('_')}__" for name in (
-    "add", "sub", "mul", "matmul", "truediv", "mod", "pow", "lshift", "rshift", "or_", "xor", "and_", "floordiv", "iadd",
-    "isub", "imul", "ior", "iand")}  # fmt: skip
+    "add", "sub", "mul", "matmul", "truediv", "mod", "pow", "lshift", "rshift", "or_", "xor", "and_", "floordiv",
+    "iadd", "isub", "imul", "ior", "iand")}  # fmt: skip
 _EXECUTORS = ("concurrent.futures.ThreadPoolExecutor", "concurrent.futures.ProcessPoolExecutor",
               "concurrent.futures.Executor", "concurrent.futures.thread.ThreadPoolExecutor",
               "concurrent.futures.process.ProcessPoolExecutor")  # fmt: skip
@@ -112,7 +112,7 @@ class LibraryModels(Models):
             self.watch(slot, self._read_named, found, each)
             slot = found
         if what == "method":
-            self.watch(slot, self.call, Call(call.site, result, "callback", made.positional[1:], made.keywords))
+            self.watch(slot, self.call, self.called_back(call, result, made.positional[1:], made.keywords))
 
     # --- who holds something for later
 
@@ -131,8 +131,8 @@ class LibraryModels(Models):
         """Something calls a function with the arguments from place `begin` on."""
         if function >= 0:
             later = [(slot, max(at - begin, 0)) for slot, at in call.starred]
-            self.watch(function, self.call, Call(call.site, result, "callback", call.positional[begin:], call.keywords,
-                                                 later, call.double_starred))  # fmt: skip
+            self.watch(function, self.call, self.called_back(call, result, call.positional[begin:], call.keywords,
+                                                             later, call.double_starred))  # fmt: skip
 
     def model_runs_first(self, call: Call) -> None:
         if call.positional:
@@ -176,9 +176,9 @@ class LibraryModels(Models):
         if function >= 0:
             args = call.keywords.get("args", call.positional[place] if len(call.positional) > place else -1)
             named = call.keywords.get("kwargs", -1)
-            self.watch(function, self.call, Call(
-                call.site, -1, "callback", starred=[(args, 0)] if args >= 0 else [],
-                double_starred=[named] if named >= 0 else []))  # fmt: skip
+            given = self.called_back(call, -1, starred=[(args, 0)] if args >= 0 else [],
+                                     double_starred=[named] if named >= 0 else [])  # fmt: skip
+            self.watch(function, self.call, given)
 
     def model_closing(self, call: Call) -> None:
         if call.positional and call.positional[0] >= 0 and call.result >= 0:
@@ -250,7 +250,7 @@ class LibraryModels(Models):
     def model_starmap(self, call: Call) -> None:
         if len(call.positional) > 1 and call.positional[0] >= 0:
             row, result = self.each(call, call.positional[1]), self.slot()
-            self.watch(call.positional[0], self.call, Call(call.site, result, "callback", starred=[(row, 0)]))
+            self.watch(call.positional[0], self.call, self.called_back(call, result, starred=[(row, 0)]))
             self._list_of(call, result)
 
     def model_accumulate(self, call: Call) -> None:
@@ -368,7 +368,7 @@ class LibraryModels(Models):
     def _default(self, value: int, made: int, call: Call) -> None:
         """The factory makes what is missing; one from outside is not told of, as nobody calls it by name."""
         site = -1 if self.kinds[value] in (Kind.EXTERNAL, Kind.ALIAS) else call.site
-        self.call(value, Call(site, self.unknown_of(made), "callback"))
+        self.call(value, Call(site, self.unknown_of(made), "callback", through=(*call.through, call.site)))
 
     def _fill(self, made: int, call: Call, slots: object) -> None:
         for slot in slots if isinstance(slots, list | tuple) else ():

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from codeintel.analysis.attributes import BASES, Exports
-from codeintel.analysis.library_models import LibraryModels
 from codeintel.analysis.calls import Call
+from codeintel.analysis.library_models import LibraryModels
 from codeintel.analysis.program import CLASS, Modules, Program
 from codeintel.analysis.values import Kind
 

@@ -315,7 +315,7 @@ class SpecialMethods(Calls):
             self.call_method(value, "__set__", source, -1, [self.holding(receiver), source])
 
     def delete(self, value: int, site: int, name: str) -> None:
-        """`del value.name`"""
+        """What `del value.name` calls."""
         if self.kinds[value] not in _INSTANCES:
             return
         for each in self.order(self.parts[value][0]):

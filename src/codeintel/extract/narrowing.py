@@ -2,8 +2,8 @@
 
 `if isinstance(x, C): …` speaks for the reads of `x` in its body, `not` of it for those in the `else` branch and, where
 the body ends in a jump, for those in the statements that follow. `and`, `or`, conditional expressions, assertions,
-`while`, conditions of comprehensions and guards of patterns speak likewise for what is evaluated after them. A read that
-the name, or the attribute, may have been given another value before sees nothing of it.
+`while`, conditions of comprehensions and guards of patterns speak likewise for what is evaluated after them. A read
+before which the name, or the attribute, may have been given another value sees nothing of it.
 """
 
 from __future__ import annotations
@@ -135,9 +135,9 @@ def _tests(syntax: Syntax, texts: Texts, regions: Regions) -> Iterator[tuple[int
                 yield call, given[0], given[1] if len(given) > 1 else -1, how
             continue
         compare = int(syntax.parent[call])
-        if syntax.kind[compare] == KIND["Compare"] and len(given) == 1 and call == compare + 1:
-            if _operator(syntax, compare, "ops") in ("Is", "Eq"):
-                yield compare, given[0], regions.end(call), "exactly"
+        is_first = syntax.kind[compare] == KIND["Compare"] and len(given) == 1 and call == compare + 1
+        if is_first and _operator(syntax, compare, "ops") in ("Is", "Eq"):
+            yield compare, given[0], regions.end(call), "exactly"
 
 
 def _speaks_for(regions: Regions, test: int) -> Iterator[tuple[int, int, str]]:
@@ -197,8 +197,8 @@ def matched_reads(regions: Regions, second: int) -> list[tuple[int, int]]:
     for case in np.flatnonzero(syntax.kind == KIND["match_case"]).tolist():
         pattern, match = case + 1, int(syntax.parent[case])
         begin = pattern + int(syntax.size[pattern])
-        for read in regions.seen(match + 1, begin, regions.end(case)):
-            found.append((read, let_through(regions, pattern, second)))
+        passed = let_through(regions, pattern, second)
+        found += [(read, passed) for read in regions.seen(match + 1, begin, regions.end(case))]
     return found
 
 

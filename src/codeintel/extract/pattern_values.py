@@ -34,8 +34,9 @@ def add_patterns(flows: Slots) -> None:
             _row(flows, "copy", case, before[match][0])
         _row(flows, "copy", pattern, case)
         _pattern(flows, pattern, attributes)
-        is_plain = flows.syntax.kind[pattern] == KIND["MatchClass"] and flows.syntax.size[pattern] == 1 + (
-            flows.syntax.size[pattern + 1]
+        is_plain = (
+            flows.syntax.kind[pattern] == KIND["MatchClass"]
+            and flows.syntax.size[pattern] == 1 + (flows.syntax.size[pattern + 1])
         )
         guarded = flows.syntax.field[pattern + flows.syntax.size[pattern]] == FIELD["guard"]
         before[match] = (case, pattern + 1 if is_plain and not guarded else -1)

@@ -28,7 +28,7 @@ definition `source` |
 | constant | a constant: its key as in `item`, or else its type |
 | quoted | the type that the text `name` means inside the definition `source` |
 | iterate, enter, caught | what iterating over, entering, or raising `source` gives |
-| sent, delegated | what is sent to the generator `source`; what the generators in `source`, to which `other` hands on, return |
+| sent, delegated | what is sent to the generator `source`; what those in `source`, to which `other` hands on, return |
 | raise, special | the method `name` of `source` is called, with `other` |
 | reflected | the same, where `source` is the right operand and the left one has no value |
 | asks, delete | the method `name` of `source` is called for its answer alone; the attribute `name` is deleted |
@@ -123,7 +123,9 @@ class _Flows(Slots):
         slots = used[(used < self.codes.binding) | ((used >= self.codes.second) & (used < self.codes.definition))]
         nodes = np.where(slots >= self.codes.second, slots - self.codes.second, slots)
         told = np.isin(slots, target) | _IS_MENTION[self.syntax.kind[nodes]]
-        told &= ~_IS_PLAIN[self.syntax.kind[nodes]] | (_UNPACKS[self.syntax.kind[nodes]] & (self.syntax.ctx[nodes] == _STORE))
+        told &= ~_IS_PLAIN[self.syntax.kind[nodes]] | (
+            _UNPACKS[self.syntax.kind[nodes]] & (self.syntax.ctx[nodes] == _STORE)
+        )
         slots, nodes = slots[told], nodes[told]
         order = np.argsort(nodes, kind="stable")
         slots, nodes = slots[order], nodes[order]
