@@ -125,7 +125,7 @@ class Calls(Containers):
                 self._enter(parts[0], call, receiver)
             case Kind.BOUND:
                 if self.kinds[parts[0]] == Kind.EXTERNAL:
-                    self.call_inherited(*parts, call)
+                    self.call_inherited(parts[0], parts[1], call)
                 else:
                     self.call(parts[0], call, parts[1])
             case Kind.CLASS:

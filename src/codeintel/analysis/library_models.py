@@ -5,7 +5,7 @@ Everything that is not here gives what anything from outside gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from codeintel.analysis.builtin_models import Models
 from codeintel.analysis.calls import Call
@@ -370,8 +370,8 @@ class LibraryModels(Models):
         site = -1 if self.kinds[value] in (Kind.EXTERNAL, Kind.ALIAS) else call.site
         self.call(value, Call(site, self.unknown_of(made), "callback", through=(*call.through, call.site)))
 
-    def _fill(self, made: int, call: Call, slots: object) -> None:
-        for slot in slots if isinstance(slots, list | tuple) else ():
+    def _fill(self, made: int, call: Call, slots: Sequence[int]) -> None:
+        for slot in slots:
             if slot >= 0:
                 self.watch(slot, self.merge, made, call.site)
         for key, slot in call.keywords.items():
@@ -457,10 +457,12 @@ _MODELS: dict[str, Callable[[LibraryModels, Call], None]] = {
     "copy.replace": LibraryModels.model_replace, "asyncio.gather": LibraryModels.model_gather,
     "functools.lru_cache": LibraryModels.model_decorates, "functools.cache": LibraryModels.model_decorates,
     "dataclasses.dataclass": LibraryModels.model_decorates, "functools.cmp_to_key": LibraryModels.model_decorates,
-} | {f"{executor}.submit": LibraryModels.model_submit for executor in _EXECUTORS} | {
-    f"{executor}.map": LibraryModels.model_map for executor in (*_EXECUTORS, *_POOLS)
-} | {f"{pool}.{name}": LibraryModels.model_chosen for pool in _POOLS for name in ("imap", "imap_unordered", "starmap")
-} | {f"{stack}.{name}": LibraryModels.model_enter_context for stack in _STACKS
-     for name in ("enter_context", "enter_async_context")} | {
-    f"{stack}.callback": LibraryModels.model_registers for stack in _STACKS
 }  # fmt: skip
+for _pool in (*_EXECUTORS, *_POOLS):
+    _MODELS |= {f"{_pool}.submit": LibraryModels.model_submit, f"{_pool}.map": LibraryModels.model_map,
+                f"{_pool}.imap": LibraryModels.model_map, f"{_pool}.starmap": LibraryModels.model_starmap,
+                f"{_pool}.apply": LibraryModels.model_runs_first}  # fmt: skip
+for _stack in _STACKS:
+    _MODELS |= {f"{_stack}.enter_context": LibraryModels.model_enter_context,
+                f"{_stack}.enter_async_context": LibraryModels.model_enter_context,
+                f"{_stack}.callback": LibraryModels.model_registers}  # fmt: skip

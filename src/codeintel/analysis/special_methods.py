@@ -121,7 +121,9 @@ class SpecialMethods(Calls):
 
     def _ask_other(self, site: int, source: int, other: int, name: str) -> None:
         answer = _REFLECTED.get(name)
-        for value in (self.sets[other] or ()) if other >= 0 and answer is not None else ():
+        if other < 0 or answer is None:
+            return
+        for value in self.held(other):
             key = (site, answer, value)
             if key not in self.asked and self.has(value, answer):
                 self.call_first(value, answer, site, -1, [source])

@@ -209,7 +209,7 @@ class Slots:
         for read, cls, how in found:
             target = second + read if operand[read] == read else read
             if operand[read] >= 0 and operand[read] != second + read:
-                self.rows.add("narrow", np.array([read]), target, operand[read],
+                self.rows.add("narrow", np.array([read]), np.array([target]), operand[read],
                               other=operand[cls] if cls >= 0 else -1, name=self.texts[how])  # fmt: skip
                 operand[read] = target
 
