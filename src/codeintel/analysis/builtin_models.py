@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from codeintel.analysis.calls import Call
-from codeintel.analysis.narrowing import Narrowing
+from codeintel.analysis.dynamic_names import DynamicNames
 from codeintel.analysis.values import Kind
 
 _TYPES = ("str", "int", "float", "bytes", "bool", "bytearray", "complex", "memoryview", "range", "object")
@@ -29,7 +29,7 @@ _METHOD_RESULTS = {
 _ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popitem", "popleft", "__getitem__")
 
 
-class Models(Narrowing):
+class Models(DynamicNames):
     """Calls of what is outside."""
 
     def call_external(self, path: str, call: Call) -> None:
@@ -247,9 +247,8 @@ class Models(Narrowing):
             self.watch(call.positional[1], self._store_named, call)
 
     def _store_named(self, name: int, call: Call) -> None:
-        key = self.key(name)
-        if key is not None and key.startswith("'") and key[1:] in self.stored:
-            self.watch(call.positional[0], self.store, call.positional[2], key[1:])
+        if (text := self.text_of(name)) is not None and text in self.stored:
+            self.watch(call.positional[0], self.store, call.positional[2], text)
 
     def store(self, value: int, source: int, name: str) -> None:
         """An attribute of a value is set to what `source` holds."""
@@ -262,6 +261,14 @@ class Models(Narrowing):
             self.flow(source, member if member is not None else self.stored_on(parts[0], name))
         elif kind == Kind.FUNCTION:
             self.flow(source, self.stored_on(parts[0], name))
+
+    def model_delattr(self, call: Call) -> None:
+        if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
+            self.watch(call.positional[1], self._delete_named, call)
+
+    def _delete_named(self, name: int, call: Call) -> None:
+        if (text := self.text_of(name)) is not None:
+            self.watch(call.positional[0], self.delete, call.site, text)
 
     def model_type(self, call: Call) -> None:
         if len(call.positional) == 1 and call.positional[0] >= 0:
@@ -342,5 +349,7 @@ _MODELS: dict[str, Callable[[Models, Call], None]] = {
     "functools.partial": Models.model_partial, "functools.partialmethod": Models.model_partial_method,
     "functools.wraps": Models.model_wraps, "builtins.property": Models.model_property,
     "builtins.staticmethod": Models.model_static, "builtins.classmethod": Models.model_class_method,
-    "typing.cast": Models.model_cast,
+    "typing.cast": Models.model_cast, "builtins.globals": Models.model_globals, "builtins.vars": Models.model_vars,
+    "builtins.locals": Models.model_vars, "importlib.import_module": Models.model_import_module,
+    "builtins.__import__": Models.model_import, "builtins.delattr": Models.model_delattr,
 }  # fmt: skip

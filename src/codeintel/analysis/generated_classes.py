@@ -101,13 +101,13 @@ class GeneratedClasses(Construction):
         given = call.positional[1] if len(call.positional) > 1 else call.keywords.get("field_names", -1)
         if given < 0:
             return ()
-        texts = self._texts(given)
+        texts = self.texts(given)
         if len(texts) == 1:
             return tuple(texts[0].replace(",", " ").split())
         names, listed = [], self._listed(given)
         for source in listed:
             pair = self._listed(source)  # `("name", type)`
-            names += self._texts(pair[0] if pair else source)[:1]
+            names += self.texts(pair[0] if pair else source)[:1]
         return tuple(names) if len(names) == len(listed) else ()
 
     def _listed(self, slot: int) -> list[int]:
@@ -116,7 +116,8 @@ class GeneratedClasses(Construction):
                  for key, at in self.elements_of(v).items()}  # fmt: skip
         return [slots[key] for key in sorted((key for key in slots if key.isdecimal()), key=int)]
 
-    def _texts(self, slot: int) -> list[str]:
+    def texts(self, slot: int) -> list[str]:
+        """The texts that a slot is known to hold."""
         keys = [self.key(value) for value in self.held(slot)] if slot >= 0 else []
         return [key[1:] for key in keys if key and key.startswith("'")]
 

@@ -167,7 +167,7 @@ class Narrowing(Annotations):
     def _match_args(self, cls: int) -> list[str]:
         for each in self.order(cls):
             if (member := self.members.get((each, "__match_args__"))) is not None:
-                return [text for source in self._listed(member) for text in self._texts(source)[:1]]
+                return [text for source in self._listed(member) for text in self.texts(source)[:1]]
             if each in self.fields:
                 return [*self.fields[each]]
         return []

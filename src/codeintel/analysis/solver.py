@@ -36,6 +36,7 @@ class Solver(LibraryModels):
         self.sites, self.callee_of = {}, {}
         self.start_special_methods()
         self.start_construction()
+        self.start_dynamic_names()
         self.start_generated()
 
     def names(self) -> None:
@@ -81,6 +82,7 @@ class Solver(LibraryModels):
         self.solve()
         self._rows()
         self.find_generated()
+        self.find_stored_by_text()
         self.start_narrowing()
         self._settle()
         self.assumed = "assumed "

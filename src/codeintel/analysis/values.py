@@ -62,6 +62,7 @@ class Kind:
     QUOTED = 22  # an annotation in quotes
     CALLABLE = 23  # of which only an annotation is known
     RECORD = 24  # what `namedtuple` gives
+    SPACE = 26  # the names of a value as a dictionary
     GETTER = 25  # what `operator.itemgetter` and its like give
 
 

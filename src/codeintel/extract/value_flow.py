@@ -173,6 +173,11 @@ class _Flows(Slots):
         home = self.scopes.code[self.bindings.scope[members]] >> 1
         rows.add("member", home, codes.definition + home, codes.binding + members, name=self.bindings.name[members])
 
+        named = members[self.bindings.name[members] == self.texts["__name__"]]
+        module = self.definitions.at[self.scopes.code[self.bindings.scope[named]] >> 1].tolist()
+        own = self.texts.codes([f"'{self.definitions.qualname[at]}" for at in module])
+        rows.add("constant", node[module] if len(module) else named, codes.binding + named, name=own)
+
         # Decorators apply from the last one up: each is called with what the one below it gave.
         defs = node[_IS_DEF[kind]]
         decorator = np.flatnonzero(syntax.field == FIELD["decorator_list"])
