@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from codeintel.analysis.builtin_models import Models
+from codeintel.analysis.library_models import LibraryModels
 from codeintel.analysis.program import CLASS
 from codeintel.analysis.values import Kind
 
@@ -22,7 +22,7 @@ _COMMON = frozenset(name for each in _SAYS_NOTHING for name in dir(each)) | {"re
 _UNKNOWN = (Kind.OUTSIDE,)
 
 
-class Guesses(Models):
+class Guesses(LibraryModels):
     """Classes by the names of their attributes, and values that are guessed from them."""
 
     def start_guesses(self) -> None:

@@ -89,7 +89,7 @@ def callee_name(solver: Solver, value: int) -> str | None:
         case Kind.EXTERNAL:
             return str(parts[0])
         case Kind.METHOD:
-            return f"builtins.{parts[0]}.{parts[1]}"
+            return f"{'' if '.' in parts[0] else 'builtins.'}{parts[0]}.{parts[1]}"
     return None
 
 
