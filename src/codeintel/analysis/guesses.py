@@ -95,9 +95,28 @@ class Guesses(LibraryModels):
         found = {name: home for home in reversed(order[1:]) for name in self.own_names[home]}
         return {name: home for name, home in found.items() if (cls, name) not in self.members}
 
+    def begin_texts(self) -> None:
+        """Texts of which only the beginning is known."""
+        rows = self.program["formatted"]
+        for target, name in zip(rows.target, rows.name, strict=True):
+            self._begin(target, (name or "").partition("{")[0])
+        rows = self.program["special"]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            if name == "__add__":
+                for value in self.held(source):
+                    if (key := self.key(value)) is not None and key.startswith("'"):
+                        self._begin(target, key[1:])
+
+    def _begin(self, target: int, text: str) -> None:
+        if text:
+            self.put(target, self.value(Kind.BUILTIN, "str", text))
+
     def read_unknown_names(self) -> None:
         """What `getattr` with a name that is not written there gives: of all that may arrive, some may be known."""
-        literal = set(self.program["constant"].target)
+        rows = self.program["constant"]
+        literal = {slot for slot, name in zip(rows.target, rows.name, strict=True) if name and name[0] == "'"}
         for call in self.unnamed:
-            if call.positional[1] not in literal:
+            name = call.positional[1]
+            if name not in literal and not any(len(self.parts[v]) > 1 and self.kinds[v] == Kind.BUILTIN
+                                               for v in self.held(name)):  # fmt: skip
                 self.watch(call.positional[0], self.read_computed, call.result)

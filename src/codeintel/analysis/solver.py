@@ -95,6 +95,8 @@ class Solver(Guesses):
         self.known = list(self.sets)
         self.assumed = "guessed "
         self.start_guesses()
+        self.begin_texts()
+        self.solve()
         self.read_unknown_names()
         self.made_outside()
         for _ in range(ROUNDS_OF_GUESSES):
