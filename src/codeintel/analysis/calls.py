@@ -163,9 +163,10 @@ class Calls(Containers):
 
     def hand_out(self, call: Call) -> None:
         """What is handed to something outside may be called, or stepped through, by it."""
-        for slot in (*call.positional, *call.keywords.values()):
-            if slot >= 0:
-                self.watch(slot, self._handed_out, call)
+        if not self.assumed:
+            for slot in (*call.positional, *call.keywords.values()):
+                if slot >= 0:
+                    self.watch(slot, self._handed_out, call)
 
     def _called_by_name(self, value: int, call: Call) -> None:
         """One of many that may be called: nobody knows what with."""
@@ -176,6 +177,8 @@ class Calls(Containers):
 
     def _handed_out(self, value: int, call: Call) -> None:
         kind, parts = self.kinds[value], self.parts[value]
+        if self.assumed:
+            return  # what is only assumed to get there was not seen to be called
         if kind == Kind.FUNCTION:
             self.note(call, value, "handed out")
         elif kind == Kind.BOUND:
