@@ -2,8 +2,8 @@
 
     python call_observer.py OUT SECONDS PACKAGE_DIR PYTEST_ARGUMENT...
 
-Frames of code below PACKAGE_DIR, but in no folder called `tests`, are *inside*. A call is written as the instruction it came
-from (file, code, span, operation) and the code that was entered. Resuming a generator or a coroutine is no call;
+Frames of code below PACKAGE_DIR, but in no folder called `tests`, are *inside*. A call is written as the instruction it
+came from (file, code, span, operation) and the code that was entered. Resuming a generator or a coroutine is no call;
 starting one is: the interpreter tells of it when its body begins, and so whoever first steps through it counts as its
 caller, whoever made it. If frames that are not inside lie between two that are, the call is marked as indirect. Where
 a call at an instruction went elsewhere, to C or to outside, the instruction is listed without a callee.
@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+from importlib import import_module
 from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
@@ -27,9 +28,10 @@ _RESUMABLE = 0x20 | 0x80 | 0x200  # generators, coroutines and what is both
 _BODIES = ("<module>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _OPTIMISED = 0x1  # bodies of classes are not
 _RESUME = dis.opmap["RESUME"]
-# Where one of these stands, the interpreter called something of its own accord: a finalizer, a weak reference's callback.
-_NEVER_CALL = ("POP_", "LOAD_FAST", "LOAD_CONST", "STORE_FAST", "BUILD_", "SWAP", "COPY", "JUMP_", "RETURN_", "MAKE_",
-               "DELETE_FAST", "PUSH_", "NOP", "RESUME", "RERAISE", "YIELD_")  # fmt: skip
+# At one of these the interpreter called something of its own accord: a finalizer, what a weak reference calls.
+_NEVER_CALL = ("POP_TOP", "POP_EXCEPT", "LOAD_FAST", "LOAD_CONST", "STORE_FAST", "BUILD_", "SWAP", "COPY",
+               "JUMP_FORWARD", "JUMP_BACKWARD", "RETURN_", "MAKE_", "DELETE_FAST", "PUSH_", "NOP", "RESUME", "RERAISE",
+               "YIELD_")  # fmt: skip
 
 
 class Observer:
@@ -46,7 +48,7 @@ class Observer:
 
     def sort(self, code: CodeType) -> int:
         path = os.path.abspath(code.co_filename)  # noqa: PTH100 - called for every code object
-        inside = path.startswith(self.package) and "tests" not in path[len(self.package) :].split(os.sep)
+        inside = path.startswith(self.package) and "/tests/" not in path[len(self.package) - 1 :]
         if not inside:
             sort = OUTSIDE
         elif code.co_name in _BODIES or not code.co_flags & _OPTIMISED:
@@ -98,7 +100,7 @@ class Observer:
         return dis.opname[bytecode[offset]]
 
     def found(self) -> dict[str, Any]:
-        """Codes as `[path, first line, qualified name, [line, column] of an instruction]`; sites as `[code, span, operation]`."""
+        """Codes as `[path, first line, qualified name, span of an instruction]`; sites as `[code, span, operation]`."""
         numbers = {number: index for index, number in enumerate(n for n, sort in self.sorts.items() if sort)}
         codes = []
         for number in numbers:
@@ -121,9 +123,10 @@ class Observer:
 
 
 def only_loopback(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "socket.connect" and isinstance(arguments[1], tuple):
-        if arguments[1][0] not in ("127.0.0.1", "::1", "localhost"):
-            raise ConnectionRefusedError(f"no connection to {arguments[1]}")
+    if event != "socket.connect" or not isinstance(arguments[1], tuple):
+        return
+    if arguments[1][0] not in ("127.0.0.1", "::1", "localhost"):
+        raise ConnectionRefusedError(f"no connection to {arguments[1]}")
 
 
 def main() -> None:
@@ -132,12 +135,10 @@ def main() -> None:
     sys.addaudithook(only_loopback)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.alarm(int(seconds))
-    import pytest  # noqa: PLC0415 - its own start is not observed by accident, but nothing of it is inside either
-
     threading.setprofile(observer)
     sys.setprofile(observer)
     try:
-        status = int(pytest.main(given))
+        status = int(import_module("pytest").main(given))
     except KeyboardInterrupt:
         status = -1
     finally:

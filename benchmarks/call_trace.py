@@ -1,6 +1,6 @@
 """How good CALL edges are, with the tests of real packages as the judge: calls observed while they run.
 
-    python benchmarks/call_trace.py [--packages sqlparse marshmallow mistune] [--tools codeintel jedi pyan3 PyCG]
+    python benchmarks/call_trace.py [--packages sqlparse marshmallow mistune] [--tools jedi pyan3 PyCG]
         [--seconds N] [--misses N] [--json]
 
 Each package's tests run once below `call_observer.py`, in an environment of their own, with a time limit and without a
@@ -25,7 +25,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -63,10 +63,13 @@ SUBJECTS = {
     "pyparsing": Subject(Release("pyparsing==3.3.3", 0), "pyparsing"),
     "boltons": Subject(Release("boltons==26.2.0", 0), "boltons"),
     "more_itertools": Subject(Release("more-itertools==11.2.1", 0), "more_itertools"),
-    "werkzeug": Subject(Release("werkzeug==3.1.9", 0), "src/werkzeug", arguments=("-m", "not dev_server", "-W", "ignore")),
+    "werkzeug": Subject(
+        Release("werkzeug==3.1.9", 0), "src/werkzeug", arguments=("-m", "not dev_server", "-W", "ignore")
+    ),
 }
 NEEDS = ("pytest==9.2.0", "hypothesis==6.170.15", "markupsafe==3.0.4", "pyyaml==6.0.3", "simplejson==4.3.0",
          "trio==0.35.0", "ephemeral-port-reserve==1.1.4")  # fmt: skip
+PEERS = ("jedi==0.20.0", "pyan3==2.9.0", "PyCG==0.0.8")
 DEFAULT = ("sqlparse", "marshmallow", "mistune")
 
 Definition = tuple[str, int, int]  # path, line and column of a `def`, `lambda` or `class`; 0, 0 for a module
@@ -108,8 +111,8 @@ class Source:
         if name == "<module>":
             return (self.path, 0, 0)
         if name in ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"):
-            place = site or (tuple(first) if first else None)
-            found = [n for n in self.spanning.get(place, ())] if place else []
+            place: Any = site or (tuple(first) if first else None)
+            found = list(self.spanning.get(place, [])) if place else []
             if not found and place:
                 found = [n for s, nodes in self.spanning.items() if within(place, s) for n in nodes][-1:]
             return self.of(self.around[found[0]]) if found else (self.path, 0, 0)
@@ -156,9 +159,9 @@ class Trace:
             if relative not in self.sources:
                 self.sources[relative] = Source(relative, Path(path).read_bytes())
             codes.append((self.sources[relative], (line, qualname, first)))
-        for code, place, operation in seen["sites"]:
+        for code, told_place, operation in seen["sites"]:
             source, told = codes[code]
-            place = tuple(place) if place and None not in place else (0, 0, 0, 0)
+            place = tuple(told_place) if told_place and None not in told_place else (0, 0, 0, 0)
             caller = source.definition(*told, site=place)
             node = source.ending.get((place[1], place[3])) if "CALL" in operation else None
             if node is None:
@@ -256,9 +259,8 @@ class Taken:
         exact = self.spanning.get((path, place), [])
         if exact or kind not in _STATEMENTS:
             return exact
-        inside = [s for s in self.by_path[path] if s.caller == edge.caller and within(s.span, place)
+        return [s for s in self.by_path[path] if s.caller == edge.caller and within(s.span, place)
                   and "CALL" not in s.operation and "LOAD" not in s.operation]  # fmt: skip
-        return inside
 
 
 def scored(trace: Trace, edges: list[Edge], reasons: dict[tuple[str, int, int], str]) -> dict[str, Any]:
@@ -273,7 +275,7 @@ def scored(trace: Trace, edges: list[Edge], reasons: dict[tuple[str, int, int], 
     }
     sure = {(edge.caller, edge.callee) for edge in edges if edge.confidence >= SURE}
     result["recall of sure edges"] = share(sum(pair in sure for pair in trace.pairs), len(trace.pairs))
-    for (caller, callee), sites in sorted(missed.items()):
+    for (_, callee), sites in sorted(missed.items()):
         reason = why(trace, sites[0], callee, reasons)
         result["missed"][reason] += 1
         result["misses"].append(f"{reason}: {shown(sites[0])} -> {named(trace, callee)}")
@@ -299,11 +301,9 @@ def _at_sites(trace: Trace, edges: list[Edge]) -> dict[str, Any]:
             continue
         done.add(key)
         seen = any(edge.callee in site.direct or edge.callee in site.indirect for site in sites)
-        for table, at in ((by_confidence, edge.confidence), (by_origin, edge.origin)):
-            if table is by_origin and edge.confidence < SURE:
-                continue
-            table[at][0] += seen
-            table[at][1] += 1
+        for counts in (by_confidence[edge.confidence], *([by_origin[edge.origin]] if edge.confidence >= SURE else [])):
+            counts[0] += seen
+            counts[1] += 1
         if not seen and edge.confidence >= SURE:
             false.append(f"{edge.origin} {edge.confidence}: {shown(sites[0])} -> {named(trace, edge.callee)}")
     sure = [row for confidence, row in by_confidence.items() if confidence >= SURE]
@@ -422,31 +422,70 @@ def rooted(edges: list[Edge], package: str) -> Iterator[Edge]:
                    edge.origin, edge.confidence)  # fmt: skip
 
 
-def measured(name: str, seconds: int) -> dict[str, Any]:
+def told_by(tool: str, root: Path, seconds: int) -> list[Edge] | None:
+    """The edges that another tool finds in a folder; None if it does not finish."""
+    python = environment("peers", PEERS)
+    try:
+        done = subprocess.run(
+            [python, Path(__file__).with_name("call_peers.py"), tool, root], capture_output=True, text=True,
+            timeout=seconds, check=True,
+        )  # fmt: skip
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        return None
+    at: dict[tuple[str, int], Definition] = {}
+    for file in root.rglob("*.py"):
+        source = Source(file.relative_to(root).as_posix(), file.read_bytes())
+        at[source.path, 0] = (source.path, 0, 0)
+        at |= {(source.path, n.lineno): source.of(n) for nodes in source.by_code.values() for n in nodes
+               if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}  # fmt: skip
+    edges = []
+    for caller, callee, site in json.loads(done.stdout.splitlines()[-1]):
+        if tuple(caller) in at and tuple(callee) in at:
+            place = site and (site[0], tuple(site[1:]), "Call")
+            edges.append(Edge(at[tuple(caller)], at[tuple(callee)], place, tool, 1.0))
+    return edges
+
+
+def measured(name: str, seconds: int, tools: Sequence[str]) -> dict[str, Any]:
     trace = traced(name, seconds)
     package = Path(SUBJECTS[name].package).name
+    others: dict[str, Any] = {}
     with TemporaryDirectory() as folder:
-        edges, reasons = built(sources(name, Path(folder)))
+        root = sources(name, Path(folder)).resolve()
+        edges, reasons = built(root)
+        for tool in tools:
+            told = told_by(tool, root, seconds)
+            others[tool] = None if told is None else scored(trace, list(rooted(told, package)), {})
     cut = len(package) + 1
-    reasons = {(path[cut:], *rest): reason for (path, *rest), reason in reasons.items()}
-    return scored(trace, list(rooted(edges, package)), reasons) | {"from outside": len(trace.from_outside)}
+    reasons = {(path[cut:], line, col): reason for (path, line, col), reason in reasons.items()}
+    ours = scored(trace, list(rooted(edges, package)), reasons)
+    return ours | {"from outside": len(trace.from_outside), "tools": others}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", nargs="+", default=DEFAULT, choices=[*SUBJECTS, "all"])
-    parser.add_argument("--seconds", type=int, default=300, help="time limit of a package's tests")
+    parser.add_argument("--tools", nargs="*", default=("jedi", "pyan3", "PyCG"), help="to compare with (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=300, help="time limit of a package's tests, and of each tool")
     parser.add_argument("--misses", type=int, default=0, help="how many of each to show")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     found = {}
     for name in SUBJECTS if "all" in given.packages else given.packages:
-        row = found[name] = measured(name, given.seconds)
+        row = found[name] = measured(name, given.seconds, given.tools)
         if given.json:
             continue
         print(f"{name:15} pairs {row['pairs']:5}  recall {row['recall']:.3f} (sure {row['recall of sure edges']:.3f})"
               f"  observed {row['observed']:.3f} of {row['edges at executed sites']}"
               f"  pairs of executed callers {row['pairs of executed callers observed']:.3f}", flush=True)  # fmt: skip
+        for tool, other in row["tools"].items():
+            if other is None:
+                print(f"  {tool:13} did not finish")
+                continue
+            at_sites = f"{other['observed']:.3f} of {other['edges at executed sites']}" if "observed" in other else "-"
+            executed = other["pairs of executed callers observed"]
+            print(f"  {tool:13} pairs {other['pairs']:5}  recall {other['recall']:.3f}  observed {at_sites}"
+                  f"  pairs of executed callers {executed:.3f}", flush=True)  # fmt: skip
         for reason, count in row["missed"].most_common():
             print(f"    {count:4} {reason}")
         print("   ", row["by confidence"])

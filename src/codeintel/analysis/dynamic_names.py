@@ -142,7 +142,7 @@ class DynamicNames(Narrowing):
             named = len(call.positional) > 3 or "fromlist" in call.keywords
             self.watch(call.positional[0], self._imported_first, call, named)
 
-    def _imported_first(self, name: int, call: Call, named: bool) -> None:  # noqa: FBT001 (handlers take places)
+    def _imported_first(self, name: int, call: Call, named: bool) -> None:
         if (text := self.text_of(name)) is not None:
             path = self._path_of(call.site)
             self.put(call.result, self.module(text if named else text.partition(".")[0], path))

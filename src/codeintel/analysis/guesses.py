@@ -31,19 +31,19 @@ class Guesses(LibraryModels):
         for source, name in zip(rows.source, rows.name, strict=True):
             if source >= 0:
                 self.read_from[source].add(name or "")
-        self._having: dict[str, frozenset[int]] = {}
-        self._tops: dict[frozenset[str], tuple[int, ...]] = {}
-        self._named: dict[str, set[int]] = defaultdict(set)
+        self.having: dict[str, frozenset[int]] = {}
+        self.tops: dict[frozenset[str], tuple[int, ...]] = {}
+        self.homes_of: dict[str, set[int]] = defaultdict(set)
         for home, name in self.members:
             if self.sort[home] == CLASS:
-                self._named[name].add(home)
+                self.homes_of[name].add(home)
         stored = self.program["store"]
         for target, name, definition in zip(stored.target, stored.name, stored.other, strict=True):
             cls = definition
             while cls >= 0 and self.sort[cls] != CLASS:
                 cls = self.around[cls]
             if cls >= 0 and any(self.kinds[v] in (Kind.INSTANCE, Kind.OPEN) for v in self.held(target)):
-                self._named[name or ""].add(cls)
+                self.homes_of[name or ""].add(cls)
 
     def guess(self) -> None:
         """Put into slots what they may hold."""
@@ -57,20 +57,20 @@ class Guesses(LibraryModels):
 
     def _classes_with(self, names: frozenset[str]) -> tuple[int, ...]:
         """The classes that have all these attributes, without those that are below another one of them."""
-        tops = self._tops.get(names)
+        tops = self.tops.get(names)
         if tops is None:
             having = frozenset.intersection(*(self._classes_having(name) for name in sorted(names)))
             tops = tuple(sorted(self._highest(having)))
             if len(tops) > CANDIDATES or any(len(self.below[cls]) > MOST_BELOW for cls in tops):
                 tops = ()
-            self._tops[names] = tops
+            self.tops[names] = tops
         return tops
 
     def _classes_having(self, name: str) -> frozenset[int]:
-        having = self._having.get(name)
+        having = self.having.get(name)
         if having is None:
-            own = self._named.get(name, set())
-            having = self._having[name] = frozenset(own).union(*(self.below[cls] for cls in own))
+            own = self.homes_of.get(name, set())
+            having = self.having[name] = frozenset(own).union(*(self.below[cls] for cls in own))
         return having
 
     def _highest(self, classes: frozenset[int]) -> Iterable[int]:
@@ -86,8 +86,9 @@ class Guesses(LibraryModels):
             value = self.value(Kind.INSTANCE, cls)
             for name, home in self._inherited(cls).items():
                 for member in self.held(self.members[home, name]):
-                    if self.kinds[member] == Kind.FUNCTION and (own := self.functions[self.parts[member][0]]).positional:
-                        self.put(own.positional[0], value)
+                    if self.kinds[member] == Kind.FUNCTION:
+                        for slot in self.functions[self.parts[member][0]].positional[:1]:
+                            self.put(slot, value)
 
     def _inherited(self, cls: int) -> dict[str, int]:
         """By name, the class above that has it."""
