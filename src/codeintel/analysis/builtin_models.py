@@ -235,12 +235,15 @@ class Models(DynamicNames):
                 self._hands_on(call, slot)
 
     def _named_attribute(self, name: int, call: Call) -> None:
-        key = self.key(name)
-        if key is not None and key.startswith("'") and call.result >= 0:
-            self.watch(call.positional[0], self._read_named, call.result, key[1:])
+        if (text := self.text_of(name)) is not None and call.result >= 0:
+            written = call.positional[1] in self.literals
+            self.watch(call.positional[0], self._read_named, call.result, text, written)
 
-    def _read_named(self, value: int, target: int, name: str) -> None:
-        self.flow(self.attribute(value, name), target)
+    def _read_named(self, value: int, target: int, name: str, written: bool = True) -> None:
+        if written or self.kinds[value] != Kind.RESULT:
+            self.flow(self.attribute(value, name), target)
+        else:  # one of several names, of something that nobody has looked into
+            self.put(target, self.value(Kind.OUTSIDE))
 
     def model_setattr(self, call: Call) -> None:
         if len(call.positional) > 2 and min(call.positional[:3]) >= 0:

@@ -19,14 +19,12 @@ _HAVE_NAMES = (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE)
 class DynamicNames(Narrowing):
     """Attributes by keys."""
 
-    def attribute(self, value: int, name: str) -> int:
+    def new_attribute(self, value: int, name: str) -> int:
         if name == "__dict__" and self.kinds[value] in _HAVE_NAMES:
-            slot = self.attributes.get((value, name))
-            if slot is None:
-                slot = self.attributes[value, name] = self.slot()
-                self.put(slot, self.value(Kind.SPACE, value))
+            slot = self.attributes[value, name] = self.slot()
+            self.put(slot, self.value(Kind.SPACE, value))
             return slot
-        return super().attribute(value, name)
+        return super().new_attribute(value, name)
 
     def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
         if self.kinds[value] == Kind.SPACE:
@@ -93,6 +91,7 @@ class DynamicNames(Narrowing):
 
     def start_dynamic_names(self) -> None:
         self.paths_of_slots = self.program.path_of
+        self.literals = set(self.program["constant"].target)
         defined = self.program["define"]
         self.module_at = {
             path: slot for slot, sort, path in zip(defined.target, defined.position, defined.path, strict=True)
@@ -142,7 +141,7 @@ class DynamicNames(Narrowing):
             named = len(call.positional) > 3 or "fromlist" in call.keywords
             self.watch(call.positional[0], self._imported_first, call, named)
 
-    def _imported_first(self, name: int, call: Call, named: bool) -> None:  # noqa: FBT001 (handlers take places)
+    def _imported_first(self, name: int, call: Call, named: bool) -> None:
         if (text := self.text_of(name)) is not None:
             path = self._path_of(call.site)
             self.put(call.result, self.module(text if named else text.partition(".")[0], path))

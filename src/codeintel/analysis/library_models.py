@@ -205,14 +205,11 @@ class LibraryModels(Models):
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
             self.call_method(value, "close", site, -1, [])
 
-    def attribute(self, value: int, name: str) -> int:
-        if self.kinds[value] == Kind.GETTER and self.parts[value][0] == "future" and name in ("result", "__await__"):
-            slot = self.attributes.get((value, name))
-            if slot is None:
-                slot = self.attributes[value, name] = self.slot()
-                self.put(slot, self.value(Kind.GETTER, "holder", self.parts[value][1]))
-            return slot
-        return super().attribute(value, name)
+    def new_attribute(self, value: int, name: str) -> int:
+        slot = super().new_attribute(value, name)
+        if self.kinds[value] == Kind.GETTER and self.parts[value][0] == "future" and name == "result":
+            self.put(slot, self.value(Kind.GETTER, "holder", self.parts[value][1]))
+        return slot
 
     # --- iterables
 
