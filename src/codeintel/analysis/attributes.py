@@ -323,8 +323,9 @@ class Attributes(Values):
     def attribute(self, value: int, name: str) -> int:
         """The slot of an attribute of a value."""
         slot = self.attributes.get((value, name))
-        if slot is not None:
-            return slot
+        return self.new_attribute(value, name) if slot is None else slot
+
+    def new_attribute(self, value: int, name: str) -> int:
         slot = self.attributes[value, name] = self.slot()
         parts = self.parts[value]
         match self.kinds[value]:

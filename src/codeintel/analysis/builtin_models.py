@@ -242,11 +242,11 @@ class Models(DynamicNames):
                 self._hands_on(call, slot)
 
     def _named_attribute(self, name: int, call: Call) -> None:
-        key = self.key(name)
         if call.result < 0:
             return
-        if key is not None and key.startswith("'"):
-            self.watch(call.positional[0], self._read_named, call.result, key[1:])
+        if (text := self.text_of(name)) is not None:
+            written = call.positional[1] in self.literals
+            self.watch(call.positional[0], self._read_named, call.result, text, written)
         elif self.kinds[name] == Kind.BUILTIN and len(self.parts[name]) > 1:
             self.watch(call.positional[0], self.read_computed, call.result, self.parts[name][1])
 
@@ -254,8 +254,11 @@ class Models(DynamicNames):
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE):
             self.put(target, self.value(Kind.MEMBERS, value, prefix))
 
-    def _read_named(self, value: int, target: int, name: str) -> None:
-        self.flow(self.attribute(value, name), target)
+    def _read_named(self, value: int, target: int, name: str, written: bool = True) -> None:
+        if written or self.kinds[value] != Kind.RESULT:
+            self.flow(self.attribute(value, name), target)
+        else:  # one of several names, of something that nobody has looked into
+            self.put(target, self.value(Kind.OUTSIDE))
 
     def model_setattr(self, call: Call) -> None:
         if len(call.positional) > 2 and min(call.positional[:3]) >= 0:

@@ -19,14 +19,12 @@ _HAVE_NAMES = (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE)
 class DynamicNames(Narrowing):
     """Attributes by keys."""
 
-    def attribute(self, value: int, name: str) -> int:
+    def new_attribute(self, value: int, name: str) -> int:
         if name == "__dict__" and self.kinds[value] in _HAVE_NAMES:
-            slot = self.attributes.get((value, name))
-            if slot is None:
-                slot = self.attributes[value, name] = self.slot()
-                self.put(slot, self.value(Kind.SPACE, value))
+            slot = self.attributes[value, name] = self.slot()
+            self.put(slot, self.value(Kind.SPACE, value))
             return slot
-        return super().attribute(value, name)
+        return super().new_attribute(value, name)
 
     def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
         if self.kinds[value] == Kind.SPACE:
@@ -93,6 +91,7 @@ class DynamicNames(Narrowing):
 
     def start_dynamic_names(self) -> None:
         self.paths_of_slots = self.program.path_of
+        self.literals = set(self.program["constant"].target)
         defined = self.program["define"]
         self.module_at = {
             path: slot for slot, sort, path in zip(defined.target, defined.position, defined.path, strict=True)

@@ -194,10 +194,10 @@ class GeneratedClasses(Construction):
             self.watch(slot, self.merge, made, call.site)
         self.put(call.result, made)
 
-    def attribute(self, value: int, name: str) -> int:
+    def new_attribute(self, value: int, name: str) -> int:
         if self.field_names and name in (names := self.field_names.get(value, ())):
             return self.element(value, str(names.index(name)))
-        return super().attribute(value, name)
+        return super().new_attribute(value, name)
 
     # --- named tuples as tuples
 
@@ -214,13 +214,13 @@ class GeneratedClasses(Construction):
             self._any_member(self.parts[value][0], target, key)
         elif self.tuples and (names := self._place(value, key)):
             for name in names:
-                self.flow(super().attribute(value, name), target)
+                self.flow(self.attribute(value, name), target)
         else:
             super().item(value, target, key, other, row)
 
     def unpack(self, value: int, target: int, key: str, site: int) -> None:
         if self.tuples and (names := self._place(value, key)):
-            self.flow(super().attribute(value, names[0]), target)
+            self.flow(self.attribute(value, names[0]), target)
         else:
             super().unpack(value, target, key, site)
 
@@ -229,7 +229,7 @@ class GeneratedClasses(Construction):
             self._any_member(self.parts[value][0], target, None)
         elif self.tuples and (names := self._place(value, None)):
             for name in names:
-                self.flow(super().attribute(value, name), target)
+                self.flow(self.attribute(value, name), target)
         else:
             super().iterate(value, target, site)
 

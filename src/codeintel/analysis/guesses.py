@@ -109,15 +109,17 @@ class Guesses(LibraryModels):
                         self._begin(target, key[1:])
 
     def _begin(self, target: int, text: str) -> None:
-        if text:
+        if text and self._varies(target):
             self.put(target, self.value(Kind.BUILTIN, "str", text))
 
+    def _varies(self, slot: int) -> bool:
+        """Whether a text is more than the one that is known: several arrive, or none that is known."""
+        return sum(self.text_of(value) is not None for value in self.held(slot)) != 1
+
     def read_unknown_names(self) -> None:
-        """What `getattr` with a name that is not written there gives: of all that may arrive, some may be known."""
-        rows = self.program["constant"]
-        literal = {slot for slot, name in zip(rows.target, rows.name, strict=True) if name and name[0] == "'"}
+        """What `getattr` gives with a name that nobody knows, or that varies."""
         for call in self.unnamed:
             name = call.positional[1]
-            if name not in literal and not any(len(self.parts[v]) > 1 and self.kinds[v] == Kind.BUILTIN
-                                               for v in self.held(name)):  # fmt: skip
+            begun = any(self.kinds[v] == Kind.BUILTIN and len(self.parts[v]) > 1 for v in self.held(name))
+            if not begun and self._varies(name):
                 self.watch(call.positional[0], self.read_computed, call.result)

@@ -216,17 +216,22 @@ class SpecialMethods(Calls):
             if name == "__add__" and self.lengths.get(value, LONG) < LONG:
                 self.each_element(value, self.merge_element, made)
                 self.flow(self.unknown_of(value), self.unknown_of(made))
+                self.watch(other, self._behind, value, made, target)
             else:
                 self.merge(value, made, target)
-            self.watch(other, self._behind, value, made, target)
+                if (target, "+", -1) not in self.reflecting:
+                    self.reflecting.add((target, "+", -1))
+                    self.watch(other, self._behind, -1, made, target)
         else:
             self.put(target, value)
 
     def _behind(self, value: int, before: int, made: int, site: int) -> None:
-        """The elements of `value` come behind those of `before` in the container `made`."""
+        """The elements of `value` come behind those of `before` in the container `made`; anywhere, if that is -1."""
         count, more = self.lengths.get(before, LONG), self.lengths.get(value, LONG)
-        if value == made or count + more >= LONG or self.parts[made][0] == "dict":
-            self.merge(value, made, site)
+        if value == made or count + more >= LONG:
+            if (made, "+", value) not in self.reflecting:
+                self.reflecting.add((made, "+", value))
+                self.merge(value, made, site)
             return
         self.each_element(value, self._element_behind, made, count)
         self.flow(self.unknown_of(value), self.unknown_of(made))

@@ -51,23 +51,18 @@ import numpy as np
 from codeintel.extract.bindings import Resolver
 from codeintel.extract.calls import ARGUMENT_KINDS, arguments
 from codeintel.extract.data_flow import DataFlow
-from codeintel.extract.definitions import (
-    PARAMETER_KINDS,
-    Definitions,
-    generators,
-    parameters,
-)
+from codeintel.extract.definition_flow import add_definitions
+from codeintel.extract.definitions import Definitions
 from codeintel.extract.flow_relevance import relevant
 from codeintel.extract.grammar import CONTEXTS, FIELD, IS_DEFINITION, KIND, is_kind
 from codeintel.extract.imports import Imports
 from codeintel.extract.operator_flow import add_operators
 from codeintel.extract.pattern_values import add_patterns
-from codeintel.extract.scopes import CLASS, MODULE, Scopes
+from codeintel.extract.scopes import Scopes
 from codeintel.extract.syntax import NO_TEXT, Syntax, Texts
 from codeintel.extract.value_slots import Slots
 
 _LOAD, _STORE = CONTEXTS.index("Load"), CONTEXTS.index("Store")
-_IS_DEF = is_kind("FunctionDef", "AsyncFunctionDef", "ClassDef")
 
 
 @dataclass(slots=True)
@@ -104,7 +99,7 @@ def value_flow(
 
 class _Flows(Slots):
     def made(self, binding_ids: np.ndarray) -> ValueFlow:
-        self._definitions()
+        add_definitions(self)
         self._assignments()
         self._expressions()
         self._calls()
@@ -156,121 +151,6 @@ class _Flows(Slots):
         low, high = self.codes.external, self.codes.second
         found[low:high] = [(text or "").startswith("builtins.") for text in islice(self.texts, high - low)]
         return found
-
-    def _definitions(self) -> None:
-        syntax, codes, rows = self.syntax, self.codes, self.rows
-        node = self.definitions.node
-        kind = syntax.kind[node]
-        sort = np.where(kind == KIND["Module"], 0, np.where(kind == KIND["ClassDef"], 1, 2))
-        sort = np.where(generators(syntax)[node], 3, np.where(kind == KIND["Lambda"], 4, sort))
-        outside = np.where(syntax.parent[node] < 0, -1, codes.definition + self.around[node])
-        names = self.texts.codes(self.definitions.qualname)
-        rows.add("define", node, codes.definition + node, outside, name=names, position=sort)
-        homes = np.isin(self.scopes.type[self.bindings.scope], [MODULE, CLASS]) & (
-            self.scopes.code[self.bindings.scope] >= 0
-        )
-        members = np.flatnonzero(homes & self.scopes.is_listed[self.bindings.scope])
-        home = self.scopes.code[self.bindings.scope[members]] >> 1
-        rows.add("member", home, codes.definition + home, codes.binding + members, name=self.bindings.name[members])
-
-        named = members[self.bindings.name[members] == self.texts["__name__"]]
-        module = self.definitions.at[self.scopes.code[self.bindings.scope[named]] >> 1].tolist()
-        own = self.texts.codes([f"'{self.definitions.qualname[at]}" for at in module])
-        rows.add("constant", node[module] if len(module) else named, codes.binding + named, name=own)
-
-        # Decorators apply from the last one up: each is called with what the one below it gave.
-        defs = node[_IS_DEF[kind]]
-        decorator = np.flatnonzero(syntax.field == FIELD["decorator_list"])
-        decorated = syntax.parent[decorator]
-        is_last = np.r_[decorated[1:] != decorated[:-1], True] if len(decorated) else np.zeros(0, bool)
-        # Siblings of one parent stand apart by their subtrees, never by other decorators of the same parent.
-        order = np.lexsort((decorator, decorated))
-        decorator, decorated = decorator[order], decorated[order]
-        is_last = np.r_[decorated[1:] != decorated[:-1], True] if len(decorated) else is_last
-        below = np.where(
-            is_last, codes.definition + decorated, codes.second + np.r_[decorator[1:], 0][: len(decorator)]
-        )
-        rows.add("decorate", decorator, codes.second + decorator, self.operand[decorator], other=below)
-        value = np.full(len(syntax), -1, np.int64)
-        value[defs] = codes.definition + defs
-        first = np.r_[True, decorated[1:] != decorated[:-1]] if len(decorated) else np.zeros(0, bool)
-        value[decorated[first]] = codes.second + decorator[first]
-        bound = defs[self.write[defs] >= 0]
-        rows.add("copy", bound, self.write[bound], value[bound])
-        lambdas = self.at("Lambda")
-        rows.add("copy", lambdas, lambdas, codes.definition + lambdas)
-
-        given = parameters(syntax)
-        for number, how in enumerate(PARAMETER_KINDS):
-            of_kind = given.kind == number
-            at, function = given.node[of_kind], given.function[of_kind]
-            known = self.write[at] >= 0
-            at, function = at[known], function[known]
-            rows.add(how, at, self.write[at], codes.definition + function, other=self.bound[at], name=syntax.name[at],
-                     position=given.position[of_kind][known])  # fmt: skip
-        has_default = (given.default >= 0) & (self.write[given.node] >= 0)
-        at, default = given.node[has_default], given.default[has_default]
-        rows.add("copy", at, self.write[at], self.operand[default])
-        annotated = (given.annotation >= 0) & (self.write[given.node] >= 0)
-        at, annotation = given.node[annotated], given.annotation[annotated]
-        rows.add("annotated", at, self.write[at], self.operand[annotation],
-                 position=np.isin(given.kind[annotated], [2, 4]))  # fmt: skip
-        returns = self.child("returns")[defs]
-        rows.add("returns", defs[returns >= 0], codes.definition + defs[returns >= 0],
-                 self.operand[returns[returns >= 0]])  # fmt: skip
-        rows.add("return", lambdas, codes.definition + lambdas, self.operand[self.child("body")[lambdas]])
-        for statement, op in (("Return", "return"), ("Yield", "yield")):
-            at = self.at(statement)
-            at = at[self.child("value")[at] >= 0]
-            rows.add(op, at, codes.definition + self.around[at], self.operand[self.child("value")[at]])
-        at = self.at("YieldFrom")
-        rows.add("iterate", at, codes.second + at, self.operand[self.child("value")[at]])
-        rows.add("yield", at, codes.definition + self.around[at], codes.second + at)
-        # What expressions that yield or wait give is asked for by few.
-        used = ~is_kind("Expr")[syntax.kind[syntax.parent]]
-        rows.add("delegated", at, at, self.operand[self.child("value")[at]], other=codes.definition + self.around[at])
-        at = self.at("Yield")
-        at = at[used[at]]
-        rows.add("sent", at, at, codes.definition + self.around[at])
-        at = self.at("Await")
-        value = self.operand[self.child("value")[at]]
-        rows.add("copy", at, at, value)
-        rows.add("special", at, at, value, name=self.texts["__await__"])
-
-        at = np.flatnonzero((syntax.field == FIELD["bases"]) & (syntax.kind[syntax.parent] == KIND["ClassDef"]))
-        rows.add("base", at, codes.definition + syntax.parent[at], self.operand[at], position=syntax.ordinal[at])
-        keyword = np.flatnonzero(
-            (syntax.kind == KIND["keyword"]) & (syntax.kind[syntax.parent] == KIND["ClassDef"])
-            & (syntax.name == self.texts["metaclass"])
-        )  # fmt: skip
-        rows.add("metaclass", keyword, codes.definition + syntax.parent[keyword],
-                 self.operand[self.child("value")[keyword]])  # fmt: skip
-        self._classes()
-
-    def _classes(self) -> None:
-        """What the statements that define classes say beside their bases."""
-        syntax, codes, rows = self.syntax, self.codes, self.rows
-        at = self.at("ClassDef")
-        rows.add("create", at, codes.second + at, codes.definition + at)
-        keyword = np.flatnonzero((syntax.kind == KIND["keyword"]) & (syntax.kind[syntax.parent] == KIND["ClassDef"]))
-        keyword = keyword[syntax.name[keyword] != self.texts["metaclass"]]
-        keyword = keyword[syntax.name[keyword] != NO_TEXT]
-        rows.add("keyword", keyword, codes.second + syntax.parent[keyword], self.operand[self.child("value")[keyword]],
-                 other=keyword, name=syntax.name[keyword])  # fmt: skip
-        # Annotated names in the bodies of classes that a decorator or a base may make a constructor of.
-        dressed = np.zeros(len(syntax), bool)
-        dressed[syntax.parent[np.isin(syntax.field, [FIELD["bases"], FIELD["decorator_list"]])]] = True
-        at = self.at("AnnAssign")
-        at = at[(syntax.kind[syntax.parent[at]] == KIND["ClassDef"]) & dressed[syntax.parent[at]]]
-        target, annotation = self.child("target")[at], self.child("annotation")[at]
-        head = np.where(syntax.kind[annotation] == KIND["Subscript"], self.child("value")[annotation], annotation)
-        kept = (syntax.kind[target] == KIND["Name"]) & ~np.isin(
-            syntax.name[head], [self.texts["ClassVar"], self.texts["KW_ONLY"]]
-        )
-        at, target = at[kept], target[kept]
-        rows.add("field", at, codes.definition + syntax.parent[at], self.bound[target],
-                 other=self.operand[self.child("value")[at]], name=syntax.name[target],
-                 position=syntax.ordinal[at])  # fmt: skip
 
     def _assign(self, op: str, target: np.ndarray, value: np.ndarray) -> None:
         """Rows from values, which are nodes, into targets, which are nodes."""
