@@ -84,6 +84,7 @@ class Values:
         self.parts: list[tuple[Any, ...]] = []
         self.numbers: dict[tuple[Any, ...], int] = {}
         self.alone: dict[int, frozenset[int]] = {}
+        self.constants: set[int] = set()
         self.wide: set[int] = set()
         self.receivers: dict[int, int] = {}  # slots of `self`, with the open instance they widen to
 
@@ -94,6 +95,8 @@ class Values:
             number = self.numbers[key] = len(self.kinds)
             self.kinds.append(kind)
             self.parts.append(parts)
+            if kind == Kind.CONSTANT:
+                self.constants.add(number)
         return number
 
     def slot(self) -> int:
@@ -147,10 +150,8 @@ class Values:
         if (instance := self.receivers.get(slot)) is not None and len(have) + len(new) > RECEIVERS:
             kept = frozenset(v for v in new if kinds[v] not in (Kind.INSTANCE, Kind.OPEN))
             return kept | {instance} if len(kept) < len(new) and instance not in have else kept
-        if (
-            any(kinds[v] == Kind.CONSTANT for v in new)
-            and sum(kinds[v] == Kind.CONSTANT for v in have | new) > CONSTANTS
-        ):
+        constants = self.constants
+        if not constants.isdisjoint(new) and len(constants & have) + len(constants & new) > CONSTANTS:
             types = {self.value(Kind.BUILTIN, parts[v][0]) for v in new if kinds[v] == Kind.CONSTANT}
             return frozenset(v for v in new if kinds[v] != Kind.CONSTANT) | (types - have)
         return new
