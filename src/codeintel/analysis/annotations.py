@@ -58,8 +58,7 @@ class Annotations(GeneratedClasses):
         order = self.order(self.parts[value][0])
         if "__class_getitem__" in self.special_names and any((c, "__class_getitem__") in self.members for c in order):
             self.watch(self.attribute(value, "__class_getitem__"), self.call, Call(target, target, "special", given))
-            return True
-        return False
+        return False  # whatever it gives stands for the class, too
 
     def instance_of(self, value: int, target: int) -> None:
         """`target` is annotated with a type."""

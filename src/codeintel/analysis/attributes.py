@@ -15,6 +15,8 @@ from codeintel.analysis.values import Kind, Values
 
 Exports = Mapping[str, tuple[frozenset[str], bool]]
 BASES = Mapping[int, Sequence[int | str]]
+MOST_CLASSES = 12  # that `__class__` of a value of an open type is
+MOST_NAMES = 200  # of attributes that a computed name may mean
 DEPTH = 6  # attributes of attributes of something external that are told apart
 _FUNCTION_KINDS = (Kind.FUNCTION, Kind.PARTIAL)
 _INSTANCES = (Kind.INSTANCE, Kind.OPEN)
@@ -53,6 +55,7 @@ class Attributes(Values):
         self.own_names: dict[int, list[str]] = defaultdict(list)
         self.below: dict[int, list[int]] = defaultdict(list)
         self.stored: set[str] = set()
+        self.likes: dict[tuple[int, str], list[str]] = {}
         self.attributes: dict[tuple[int, str], int] = {}
         self.instance_slots: dict[tuple[int, str], int] = {}
         self.class_slots: dict[tuple[int, str], int] = {}
@@ -255,11 +258,44 @@ class Attributes(Values):
                 if (below, name) in self.members:
                     self.watch(self.members[below, name], self.bind, slot, value, below, name)
                     found = True
+            if not found:
+                found = self._look_beside(value, cls, name, slot)
         if not found:
             if (path := self.inherited(order, name)) is not None:
                 self.put(slot, self.external(path))
             elif name == "__class__":
-                self.put(slot, self.value(Kind.CLASS, cls))
+                for each in (cls, *(self.below[cls][:MOST_CLASSES] if self.kinds[value] == Kind.OPEN else ())):
+                    self.put(slot, self.value(Kind.CLASS, each))
+
+    def _look_beside(self, value: int, cls: int, name: str, slot: int) -> bool:
+        """Classes below may inherit from others too, and what is missing here may be there: `cls` is mixed in."""
+        homes = set[int]()
+        for below in self.below[cls]:
+            homes |= set(self.order(below)) - homes
+        homes -= {cls}
+        if name in self.stored:
+            for each in sorted(homes.difference(self.below[cls])):
+                self.flow(self.stored_on_instances(each, name), slot)
+        having = [each for each in sorted(homes) if (each, name) in self.members]
+        for each in having:
+            self.origins[slot].add(self.members[each, name])
+            self.watch(self.members[each, name], self.bind, slot, value, each, name)
+        return bool(having)
+
+    def names_like(self, value: int, prefix: str) -> list[str]:
+        """Names of a value's attributes that begin with a text; of all of them only those that are not special.
+
+        None at all if there are too many.
+        """
+        names = self.likes.get((value, prefix))
+        if names is None:
+            home = self.parts[value][0]
+            homes = [home] if self.kinds[value] == Kind.MODULE else [*self.order(home)]
+            homes += self.below[home] if self.kinds[value] == Kind.OPEN else []
+            found = {name for each in homes for name in self.own_names[each] if name.startswith(prefix)}
+            names = sorted(name for name in found if prefix or not name.startswith("__"))
+            names = self.likes[value, prefix] = names if len(names) <= MOST_NAMES else []
+        return names
 
     def _class_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
         order = self.order(cls)

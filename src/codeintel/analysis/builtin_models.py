@@ -30,7 +30,9 @@ _ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popi
 
 
 class Models(DynamicNames):
-    """Calls of what is outside."""
+    """Calls of what is outside; `unnamed` are calls of `getattr`."""
+
+    unnamed: list[Call]
 
     def call_external(self, path: str, call: Call) -> None:
         model = _MODELS.get(path)
@@ -43,8 +45,11 @@ class Models(DynamicNames):
                 self._hands_on(call, call.positional[0])
         elif path.startswith("builtins.") and path[9:] in _CONTAINERS:
             self._collect(call, path[9:])
-        elif call.result >= 0:
-            self.put(call.result, self.result_of(path))
+        else:
+            if path not in _CALLS_NOTHING:
+                self.hand_out(call)
+            if call.result >= 0:
+                self.put(call.result, self.result_of(path))
 
     def _gives(self, call: Call, value: int) -> None:
         if call.result >= 0:
@@ -230,14 +235,24 @@ class Models(DynamicNames):
 
     def model_getattr(self, call: Call) -> None:
         if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
+            if call.result >= 0:
+                self.unnamed.append(call)
             self.watch(call.positional[1], self._named_attribute, call)
             for slot in call.positional[2:3]:
                 self._hands_on(call, slot)
 
     def _named_attribute(self, name: int, call: Call) -> None:
-        if (text := self.text_of(name)) is not None and call.result >= 0:
+        if call.result < 0:
+            return
+        if (text := self.text_of(name)) is not None:
             written = call.positional[1] in self.literals
             self.watch(call.positional[0], self._read_named, call.result, text, written)
+        elif self.kinds[name] == Kind.BUILTIN and len(self.parts[name]) > 1:
+            self.watch(call.positional[0], self.read_computed, call.result, self.parts[name][1])
+
+    def read_computed(self, value: int, target: int, prefix: str = "") -> None:
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE):
+            self.put(target, self.value(Kind.MEMBERS, value, prefix))
 
     def _read_named(self, value: int, target: int, name: str, written: bool = True) -> None:
         if written or self.kinds[value] != Kind.RESULT:
@@ -278,8 +293,8 @@ class Models(DynamicNames):
             self.watch(call.positional[0], self._type_of, call)
 
     def _type_of(self, value: int, call: Call) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
-            self._gives(call, self.value(Kind.CLASS, self.parts[value][0]))
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) and call.result >= 0:
+            self.flow(self.attribute(value, "__class__"), call.result)
 
     def model_super(self, call: Call) -> None:
         if len(call.positional) == 2 and min(call.positional) >= 0:
@@ -327,6 +342,17 @@ class Models(DynamicNames):
         if call.positional and call.positional[0] >= 0 and call.result >= 0:
             self.watch(call.positional[0], self._wrap, call.result, Kind.CLASSMETHOD)
 
+    def model_bound(self, call: Call) -> None:
+        if len(call.positional) == 2 and min(call.positional) >= 0 and call.result >= 0:
+            self.watch(call.positional[0], self._bound_to, call)
+
+    def _bound_to(self, value: int, call: Call) -> None:
+        if self.kinds[value] in (Kind.FUNCTION, Kind.PARTIAL):
+            self.watch(call.positional[1], self._bind_function, value, call.result)
+
+    def _bind_function(self, receiver: int, function: int, target: int) -> None:
+        self.put(target, self.value(Kind.BOUND, function, receiver))
+
     def model_cast(self, call: Call) -> None:
         if len(call.positional) > 1 and call.result >= 0:
             if call.positional[0] >= 0:
@@ -335,6 +361,11 @@ class Models(DynamicNames):
                 self._hands_on(call, call.positional[1])
 
 
+# Builtins without a model that call none of what they are given.
+_CALLS_NOTHING = frozenset(
+    f"builtins.{name}"
+    for name in ("callable", "delattr", "hasattr", "id", "isinstance", "issubclass", "object", "print", "vars")
+)
 _TRANSPARENT = frozenset({
     "copy.copy", "copy.deepcopy", "weakref.proxy", "functools.singledispatch", "contextlib.contextmanager",
     "contextlib.asynccontextmanager",
@@ -352,6 +383,7 @@ _MODELS: dict[str, Callable[[Models, Call], None]] = {
     "functools.partial": Models.model_partial, "functools.partialmethod": Models.model_partial_method,
     "functools.wraps": Models.model_wraps, "builtins.property": Models.model_property,
     "builtins.staticmethod": Models.model_static, "builtins.classmethod": Models.model_class_method,
+    "types.MethodType": Models.model_bound, "builtins.object.__getattribute__": Models.model_getattr,
     "typing.cast": Models.model_cast, "builtins.globals": Models.model_globals, "builtins.vars": Models.model_vars,
     "builtins.locals": Models.model_vars, "importlib.import_module": Models.model_import_module,
     "builtins.__import__": Models.model_import, "builtins.delattr": Models.model_delattr,

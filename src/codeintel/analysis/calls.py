@@ -145,7 +145,11 @@ class Calls(Containers):
                     self.flow(call.positional[0], call.result)
             case Kind.STATIC:
                 self.call(parts[0], call)
+            case Kind.MEMBERS:
+                for name in self.names_like(*parts):
+                    self.watch(self.attribute(parts[0], name), self._called_by_name, call)
             case Kind.RESULT | Kind.OUTSIDE:
+                self.hand_out(call)
                 if call.result >= 0:
                     self.put(call.result, self.value(Kind.OUTSIDE))
             case _:
@@ -156,6 +160,31 @@ class Calls(Containers):
         if callee not in callees:
             callees[callee] = self.assumed + (origin or call.origin)
         self.called.add(callee)
+
+    def hand_out(self, call: Call) -> None:
+        """What is handed to something outside may be called, or stepped through, by it."""
+        if not self.assumed:
+            for slot in (*call.positional, *call.keywords.values()):
+                if slot >= 0:
+                    self.watch(slot, self._handed_out, call)
+
+    def _called_by_name(self, value: int, call: Call) -> None:
+        """One of many that may be called: nobody knows what with."""
+        if self.kinds[value] == Kind.BOUND:
+            value = self.parts[value][0]
+        if self.kinds[value] == Kind.FUNCTION:
+            self.note(call, value, "computed")
+
+    def _handed_out(self, value: int, call: Call) -> None:
+        kind, parts = self.kinds[value], self.parts[value]
+        if self.assumed:
+            return  # what is only assumed to get there was not seen to be called
+        if kind == Kind.FUNCTION:
+            self.note(call, value, "handed out")
+        elif kind == Kind.BOUND:
+            self.call(parts[0], Call(call.site, -1, "handed out"), parts[1])
+        elif kind == Kind.GENERATOR:
+            self.note(call, self.numbers[Kind.FUNCTION, parts[0]], "handed out")
 
     def call_external(self, path: str, call: Call) -> None:
         raise NotImplementedError
@@ -291,6 +320,8 @@ class Calls(Containers):
                     self.each_element(value, self._key_of, target)
                     self.flow(self.keys_of(value), target)
             case Kind.GENERATOR:
+                if site >= 0:  # the body of a generator runs where somebody steps through it
+                    self.note(Call(site, -1, "iteration"), self.numbers[Kind.FUNCTION, parts[0]])
                 self.flow(self.functions[parts[0]].yielded, target)
             case Kind.INSTANCE | Kind.OPEN:
                 steps = self.slot()
@@ -329,7 +360,7 @@ class Calls(Containers):
             for name in ("__exit__", "__aexit__"):
                 self.call_method(value, name, site, -1, [])
         elif kind == Kind.GENERATOR:
-            self.iterate(value, target, site)
+            self.iterate(value, target, -1)
         elif kind in (Kind.RESULT, Kind.CONTAINER, Kind.OUTSIDE):
             self.put(target, value)
 

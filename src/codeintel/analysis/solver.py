@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from codeintel.analysis.attributes import BASES, Exports
+from codeintel.analysis.attributes import BASES, MOST_CLASSES, Exports
 from codeintel.analysis.calls import Call
-from codeintel.analysis.library_models import LibraryModels
+from codeintel.analysis.guesses import ROUNDS_OF_GUESSES, Guesses
 from codeintel.analysis.program import CLASS, Modules, Program
 from codeintel.analysis.values import Kind
 
@@ -17,8 +17,10 @@ _SELF = ("typing.Self", "typing_extensions.Self")
 ROUNDS = 3  # of resolving bases that are read off classes whose own bases matter
 
 
-class Solver(LibraryModels):
-    """All values of a program; `run` fills the sets."""
+class Solver(Guesses):
+    """All values of a program; `run` fills the sets. `known` are those of before anything was guessed."""
+
+    known: list[frozenset[int] | None]
 
     def __init__(
         self,
@@ -30,7 +32,7 @@ class Solver(LibraryModels):
     ) -> None:
         super().__init__(program, modules, exports, bases, metas)
         self.container_at, self.elements, self.unknown, self.all_of, self.lengths = {}, {}, {}, {}, {}
-        self.unopened, self.readers, self.dynamic, self.partials = {}, {}, {}, {}
+        self.unopened, self.readers, self.dynamic, self.partials, self.unnamed = {}, {}, {}, {}, []
         self.type_names: dict[int, str] = {}
         self.promised, self.read = {}, {}
         self.sites, self.callee_of = {}, {}
@@ -90,6 +92,16 @@ class Solver(LibraryModels):
         self._settle()
         self.assume_tested()
         self._settle()
+        self.known = list(self.sets)
+        self.assumed = "guessed "
+        self.start_guesses()
+        self.begin_texts()
+        self.solve()
+        self.read_unknown_names()
+        self.made_outside()
+        for _ in range(ROUNDS_OF_GUESSES):
+            self.guess()
+            self._settle()
 
     def _settle(self) -> None:
         """Let values flow, and ask what they are asked for, until neither gives anything new."""
@@ -281,7 +293,11 @@ class Solver(LibraryModels):
         if (Kind.STATIC, value) in self.numbers:
             return
         takes_class = (Kind.CLASSMETHOD, value) in self.numbers or name in TAKES_CLASS
-        self.put(slot, self.value(Kind.CLASS if takes_class else Kind.OPEN, cls))
+        if takes_class:
+            for each in (cls, *self.below[cls][:MOST_CLASSES]):
+                self.put(slot, self.value(Kind.CLASS, each))
+        else:
+            self.put(slot, self.value(Kind.OPEN, cls))
 
 
 def hierarchy(

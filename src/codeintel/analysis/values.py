@@ -16,6 +16,7 @@ Values are interned as numbers:
 | constant, builtin | one literal; any value of a builtin type |
 | external, result | something outside by its import path; an instance of such a class |
 | outside | whatever else comes from outside |
+| members | the attributes of a value whose names begin with a text |
 | generator, super, partial, … | what their names say |
 
 A slot that would hold more than `WIDE` values becomes *unknown*: it keeps what it has, tells nobody of more, and is
@@ -62,6 +63,7 @@ class Kind:
     QUOTED = 22  # an annotation in quotes
     CALLABLE = 23  # of which only an annotation is known
     RECORD = 24  # what `namedtuple` gives
+    MEMBERS = 27  # whatever attribute of a value has a name that begins in a certain way
     SPACE = 26  # the names of a value as a dictionary
     GETTER = 25  # what `operator.itemgetter` and its like give
 
