@@ -97,13 +97,15 @@ def callee_name(solver: Solver, value: int) -> str | None:
 
 def _call_rows(solver: Solver) -> Iterator[Row]:
     paths = solver.program.path_of.tolist()
+    targets: dict[int, tuple[int, str, str]] = {}
     for site, callees in [*solver.callees.items(), *_property_reads(solver)]:
         if not 0 <= site < len(paths) or paths[site] < 0:
             continue
         certainty = _certainty([origin for value, origin in callees.items() if solver.kinds[value] != Kind.CLASS])
         for value, origin in callees.items():
             confidence = certainty.get(origin) or _certainty([origin])[origin]
-            yield paths[site], site, "call", 0, *_target(solver, value), origin, confidence
+            target = targets.get(value) or targets.setdefault(value, _target(solver, value))
+            yield paths[site], site, "call", 0, *target, origin, confidence
     for site, source in zip(solver.program["call"].target, solver.program["call"].source, strict=True):
         if source in solver.wide:
             yield paths[site], site, "unresolved", 0, 0, "", "", "too many values", 0.0

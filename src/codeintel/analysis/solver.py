@@ -57,8 +57,16 @@ class Solver(Guesses):
         for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
             self._global(source, name or "", target)
         rows, load = program["load"], self._load
+        # Whoever reads the same attribute of the same slot gets the same.
+        same: dict[tuple[int, str, int], list[int]] = {}
         for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
-            self.watch(source, load, target, name or "", paths[path])
+            same.setdefault((source, name or "", path), []).append(target)
+        for (source, name, path), targets in same.items():
+            read = targets[0]
+            if len(targets) > 1:
+                read = self.slot()
+                self.edges[read] = targets
+            self.watch(source, load, read, name, paths[path])
 
     def _global(self, module: int, name: str, target: int) -> None:
         if self.has_name(module, name):
