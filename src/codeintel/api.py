@@ -243,7 +243,9 @@ class _Work:
 
 def _built(work: _Work, settings: Settings, parameters: Mapping[str, Any], watch: Watch) -> BuildResult:
     if settings.executor == "ray":
-        raise UsageError("this version has no executor 'ray'; use local, or hamilton to compare with")
+        from codeintel.hamilton_pipeline.crew import check_crew  # noqa: PLC0415 - see the top
+
+        check_crew(settings)
     if settings.track:
         from codeintel.hamilton_pipeline.telemetry import check_tracking  # noqa: PLC0415 - see the top
 

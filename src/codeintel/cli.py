@@ -109,6 +109,9 @@ def build(
     exclude: Exclude = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; all usable CPUs by default.")] = None,
     executor: Annotated[str | None, typer.Option(help="Where tasks run: `local`, `hamilton` or `ray`.")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster for `--executor ray`; one of its own by default.")
+    ] = None,
     memory_limit: Annotated[int | None, typer.Option(help="Megabytes the build should stay below.")] = None,
     strict: Annotated[
         bool | None, typer.Option("--strict", help="Extraction errors and warnings fail the build.")
@@ -143,6 +146,7 @@ def build(
             "exclude": exclude,
             "jobs": jobs,
             "executor": executor,
+            "ray_address": ray_address,
             "memory_limit": memory_limit,
             "strict": strict,
             "wait": wait,

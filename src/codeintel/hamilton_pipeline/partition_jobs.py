@@ -6,7 +6,6 @@ before a job needs one, and never Hamilton, because every worker pays for what i
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import sys
@@ -58,13 +57,13 @@ class Input:
 class Done:
     """What a job wrote, by table and bucket, with CPU seconds and the worker's peak resident bytes meanwhile.
 
-    `extracted` counts the source rows that were read anew. `started` and `ended` are readings of `perf_counter`, which
-    the processes of a machine share.
+    `worker` is its process id, with its node where there are several. `extracted` counts the source rows that were read
+    anew. `started` and `ended` are readings of `perf_counter`, which the processes of a machine share.
     """
 
     partitions: Tables
     cpu_s: float = 0.0
-    pid: int = 0
+    worker: str = ""
     peak_bytes: int = 0
     extracted: int = 0
     started: float = 0.0
@@ -294,13 +293,11 @@ def shown(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> tuple[st
 def perform(job: Job) -> Done:
     """Run a job in this process and account for it."""
     started, used = time.perf_counter(), time.process_time()
-    if multiprocessing.parent_process() is not None:
-        forget_peak()
     partitions, extracted = job.run()
     return Done(
         partitions,
         time.process_time() - used,
-        os.getpid(),
+        str(os.getpid()),
         peak_resident_bytes(),
         extracted,
         started,
@@ -325,6 +322,7 @@ def perform_packed(task: str, job: bytes) -> Done:
         unpacked = pickle.loads(job)  # noqa: S301 - from the process that started this one
     except (AttributeError, ImportError) as error:
         raise _not_importable(task, error) from None
+    forget_peak()
     return perform(unpacked)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -34,20 +34,28 @@ class WorkerDiedError(Exception):
 
 @dataclass(slots=True)
 class Usage:
-    """What a task took: CPU seconds, and by worker process id the most resident bytes while it ran.
+    """What a task took: CPU seconds, and by worker process the most resident bytes while it ran.
 
-    `spans` says when worker processes were at it: (process id, start, end), readings of `perf_counter`.
+    `workers_cpu_s` is the part of the CPU seconds that worker processes took. `spans` says when they were at it:
+    (process, start, end), readings of `perf_counter`.
     """
 
     cpu_s: float = 0.0
-    peaks: dict[int, int] = field(default_factory=dict)
-    spans: list[tuple[int, float, float]] = field(default_factory=list)
+    workers_cpu_s: float = 0.0
+    peaks: dict[str, int] = field(default_factory=dict)
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
 
 
 class Workers(Protocol):
-    """Runs a task's jobs, in any order, and yields what each one did as it ends. `usage` is by task."""
+    """Runs a task's jobs, in any order, and yields what each one did as it ends. `usage` is by task.
+
+    `uncounted_cpu_s` are CPU seconds of processes that the driver does not wait for as for its children.
+    """
 
     usage: dict[str, Usage]
+
+    @property
+    def uncounted_cpu_s(self) -> float: ...
 
     def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
 
@@ -92,6 +100,27 @@ def _without_working_directory() -> Iterator[None]:
             multiprocessing.util._args_from_interpreter_flags = flags  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
 
 
+def account(usage: dict[str, Usage], task: str, done: Done, lock: Lock) -> Done:
+    """Add what a job took to what its task did."""
+    with lock:
+        used = usage.setdefault(task, Usage())
+        used.cpu_s += done.cpu_s
+        if done.worker != str(os.getpid()):  # what the driver holds is not the task's
+            used.workers_cpu_s += done.cpu_s
+            used.peaks[done.worker] = max(used.peaks.get(done.worker, 0), done.peak_bytes)
+            used.spans.append((done.worker, done.started, done.ended))
+    return done
+
+
+def worker_peaks(usage: Mapping[str, Usage]) -> dict[str, int]:
+    """Most resident bytes of each worker process."""
+    peaks: dict[str, int] = {}
+    for used in usage.values():
+        for worker, peak in used.peaks.items():
+            peaks[worker] = max(peaks.get(worker, 0), peak)
+    return peaks
+
+
 @dataclass(slots=True)
 class ProcessWorkers:
     """Heavy jobs go to processes started on first use, light ones run in the calling thread."""
@@ -99,13 +128,23 @@ class ProcessWorkers:
     jobs: int
     pandas: bool = False
     usage: dict[str, Usage] = field(default_factory=dict)
+    lent: bool = False
     _pools: list[tuple[int, ProcessPool]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
+
+    def for_a_run(self) -> ProcessWorkers:
+        """The same processes, with an account of their own: they go on after that run."""
+        return replace(self, usage={}, lent=True)
+
+    @property
+    def uncounted_cpu_s(self) -> float:
+        """Nothing of children that end with the run: the system counts those."""
+        return sum(used.workers_cpu_s for used in self.usage.values()) if self.lent else 0.0
 
     def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]:
         if not heavy:
             for job in jobs:
-                yield job, self._accounted(task, perform(job))
+                yield job, account(self.usage, task, perform(job), self._lock)
             return
         pool = self._started(len(jobs))
         ready = [(job, packed(task, job)) for job in jobs]
@@ -114,30 +153,12 @@ class ProcessWorkers:
             for future in as_completed(futures):
                 job = futures[future]
                 try:
-                    yield job, self._accounted(task, future.result())
+                    yield job, account(self.usage, task, future.result(), self._lock)
                 except ProcessExpired as error:
                     yield job, WorkerDiedError(job, f"the worker process died ({_death(error.exitcode)})")
         finally:
             for future in futures:
                 future.cancel()
-
-    @property
-    def peaks(self) -> dict[int, int]:
-        """Most resident bytes of each worker process, by process id."""
-        peaks: dict[int, int] = {}
-        for used in self.usage.values():
-            for pid, peak in used.peaks.items():
-                peaks[pid] = max(peaks.get(pid, 0), peak)
-        return peaks
-
-    def _accounted(self, task: str, done: Done) -> Done:
-        with self._lock:
-            used = self.usage.setdefault(task, Usage())
-            used.cpu_s += done.cpu_s
-            if done.pid != os.getpid():  # what the driver holds is not the task's
-                used.peaks[done.pid] = max(used.peaks.get(done.pid, 0), done.peak_bytes)
-                used.spans.append((done.pid, done.started, done.ended))
-        return done
 
     def _started(self, jobs: int) -> ProcessPool:
         """A pool for that many jobs: no process is started that would have none."""

@@ -1,0 +1,49 @@
+"""A Ray cluster of two nodes on loopback."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ray import cluster_utils
+
+from codeintel.hamilton_pipeline.ray_workers import on_loopback
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`address` for drivers, and of each node its id and its raylet. Drivers live on the first."""
+
+    address: str
+    raylets: dict[str, subprocess.Popen[bytes]]
+
+    @property
+    def second(self) -> str:
+        return [*self.raylets][1]
+
+    def kill_second(self) -> None:
+        """`kill -9` for the second raylet. Its workers look whether it is there, and one not waited for still is."""
+        self.raylets[self.second].kill()
+        self.raylets[self.second].wait()
+
+
+@contextmanager
+def two_nodes(cpus: int = 1) -> Iterator[Cluster]:
+    """Two raylets with so many CPUs each, started here and stopped with the block."""
+    folder = tempfile.mkdtemp(prefix="two-nodes-", dir="/tmp")  # paths of sockets must be short
+    common = {"num_cpus": cpus, "object_store_memory": 80_000_000, "include_log_monitor": False}
+    with on_loopback():
+        utility = cluster_utils.Cluster()
+        try:
+            utility.add_node(**common, include_dashboard=False, no_monitor=True, temp_dir=folder)
+            utility.add_node(**common)
+            nodes = [utility.head_node, *utility.worker_nodes]
+            raylets = {node.node_id: node.all_processes["raylet"][0].process for node in nodes}
+            yield Cluster(utility.address, raylets)
+        finally:
+            utility.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
