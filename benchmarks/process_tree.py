@@ -40,13 +40,13 @@ class Tree:
     def look(self, roots: Sequence[int]) -> None:
         """Add what all processes below `roots`, and those seen before, have used by now."""
         found: dict[int, tuple[int, float, int]] = {}
-        for entry in os.listdir("/proc"):
-            if entry.isdecimal():
+        for place in Path("/proc").iterdir():
+            if place.name.isdecimal():
                 try:
-                    facts = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+                    facts = (place / "stat").read_text().rpartition(")")[2].split()
                 except OSError:
                     continue
-                found[int(entry)] = int(facts[1]), (int(facts[11]) + int(facts[12])) / TICKS, int(facts[21]) * PAGE
+                found[int(place.name)] = int(facts[1]), (int(facts[11]) + int(facts[12])) / TICKS, int(facts[21]) * PAGE
         ours = {pid for pid in self.cpu if pid in found} | set(roots)
         grown = True
         while grown:

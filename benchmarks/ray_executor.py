@@ -22,8 +22,9 @@ from process_tree import Tree, built, watched
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import codeintel
 from tests.ray.two_nodes import two_nodes
+
+import codeintel
 
 START = """
 import time

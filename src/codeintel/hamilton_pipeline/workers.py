@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
@@ -121,6 +122,9 @@ def worker_peaks(usage: Mapping[str, Usage]) -> dict[str, int]:
     return peaks
 
 
+_ALL_DIED = "the worker processes died"
+
+
 @dataclass(slots=True)
 class ProcessWorkers:
     """Heavy jobs go to processes started on first use, light ones run in the calling thread."""
@@ -148,14 +152,24 @@ class ProcessWorkers:
             return
         pool = self._started(len(jobs))
         ready = [(job, packed(task, job)) for job in jobs]
-        futures: dict[Future[Done], Job] = {pool.schedule(perform_packed, args=(task, p)): job for job, p in ready}
+        futures: dict[Future[Done], Job] = {}
+        unsent: list[Job] = []
+        for job, sent in ready:
+            try:
+                futures[pool.schedule(perform_packed, args=(task, sent))] = job
+            except RuntimeError:  # it broke since it was looked at
+                unsent.append(job)
         try:
+            for job in unsent:
+                yield job, WorkerDiedError(job, _ALL_DIED)
             for future in as_completed(futures):
                 job = futures[future]
                 try:
                     yield job, account(self.usage, task, future.result(), self._lock)
                 except ProcessExpired as error:
                     yield job, WorkerDiedError(job, f"the worker process died ({_death(error.exitcode)})")
+                except BrokenProcessPool:  # one died that had no job, and with it their common pipe
+                    yield job, WorkerDiedError(job, _ALL_DIED)
         finally:
             for future in futures:
                 future.cancel()
@@ -164,6 +178,8 @@ class ProcessWorkers:
         """A pool for that many jobs: no process is started that would have none."""
         size = min(self.jobs, jobs)
         with self._lock:
+            while self._pools and not self._pools[-1][1].active:
+                self._pools.pop()[1].stop()
             if not self._pools or self._pools[-1][0] < size:
                 with _without_working_directory():
                     resource_tracker.ensure_running()
