@@ -62,12 +62,14 @@ def watched(
     command: Sequence[str],
     *,
     beside: Sequence[int] = (),
-    meanwhile: Callable[[float], None] = lambda _seconds: None,
+    meanwhile: Callable[[int], None] = lambda _pid: None,
     environment: dict[str, str] | None = None,
+    allowed: Sequence[int] = (0,),
 ) -> Tree:
-    """Run a command to its end. `beside` are processes whose descendants count too, `meanwhile` is called often.
+    """Run a command to its end.
 
-    Raises CalledProcessError if it fails.
+    `beside` are processes whose descendants count too; `meanwhile` is called often, with the command's process id.
+    Raises CalledProcessError for an exit code that is not `allowed`.
     """
     tree, before = Tree(), Tree()
     before.look(beside)
@@ -76,15 +78,28 @@ def watched(
         tree.root = process.pid
         while process.poll() is None:
             tree.look([process.pid, *beside])
-            meanwhile(perf_counter() - began)
+            meanwhile(process.pid)
             sleep(EVERY)
         tree.told = process.stdout.read() if process.stdout else ""
     tree.wall_s = perf_counter() - began
-    if process.returncode:
+    if process.returncode not in allowed:
         raise subprocess.CalledProcessError(process.returncode, command, tree.told)
     for pid, seconds in before.cpu.items():
         tree.cpu[pid] = tree.cpu.get(pid, seconds) - seconds
     return tree
+
+
+def children(parent: int) -> dict[int, bytes]:
+    """Command lines of a process's children, by process id."""
+    found = {}
+    for place in Path("/proc").iterdir():
+        if place.name.isdecimal():
+            try:
+                if int((place / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found[int(place.name)] = (place / "cmdline").read_bytes()
+            except OSError:
+                continue
+    return found
 
 
 def build_command(root: Path, store: Path, *more: str) -> list[str]:

@@ -91,7 +91,7 @@ def main() -> None:
             told("two nodes, edit", built(root, two, *on, **about)[0])
             found["equal_edit"] = versions(pool) == versions(two)
 
-            def kill(_seconds: float) -> None:
+            def kill(_driver: int) -> None:
                 if cluster.raylets[cluster.second].poll() is None and len([*drill.glob("objects/*/*.arrow")]) > 300:
                     cluster.kill_second()
 

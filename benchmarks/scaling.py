@@ -1,6 +1,6 @@
 """How a build grows: CPU, wall, memory and disk over lines, of corpora from the package index.
 
-    python benchmarks/scaling.py [--corpora django,m1,m2,big] [--jobs 2] [--memory-limit 4000] [--targets T,…] [--json F]
+    python benchmarks/scaling.py [--corpora django,m1,m2,big] [--jobs 2] [--memory-limit 4000] [--targets T,…]
 
 CPU seconds of all processes, `driver` those of the one that plans and commits; memory is resident and summed over all
 processes at one time, looked at every 50 ms. With `--edit` a function is then added to one file and the build repeated.

@@ -64,6 +64,9 @@ class ContractJob:
     verified: Result | None = None
     unique: frozenset[Reference] = frozenset()
 
+    def reads(self) -> Iterable[TableHandle]:
+        return self.handles.values()
+
     def run(self) -> tuple[Tables, int]:
         try:
             return _Check(self, self.verified).tables(), 0

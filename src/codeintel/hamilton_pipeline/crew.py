@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from codeintel.errors import UsageError
+from codeintel.hamilton_pipeline.memory_budget import MemoryBudget
 from codeintel.hamilton_pipeline.workers import Workers, process_workers
 from codeintel.settings import Settings
 from codeintel.store.directory import Store
@@ -40,4 +41,8 @@ def crew(settings: Settings, *, pandas: bool, lent: bool = False) -> Iterator[Cr
             )
     else:
         with process_workers(settings.jobs, pandas=pandas) as workers:
-            yield lambda _store, _parameters: workers.for_a_run() if lent else workers
+            yield lambda store, _parameters: workers.for_a_run(_budget(settings, store), lent=lent)
+
+
+def _budget(settings: Settings, store: Store) -> MemoryBudget | None:
+    return None if settings.memory_limit is None else MemoryBudget.of(settings.memory_limit, task_needs(store))

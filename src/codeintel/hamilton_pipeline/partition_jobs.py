@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from codeintel.errors import ContractError, DamagedObjectError, RunError
-from codeintel.hamilton_pipeline.process_usage import forget_peak, peak_resident_bytes
+from codeintel.hamilton_pipeline.process_usage import forget_peak, give_back_memory, peak_resident_bytes
 from codeintel.relspec.pipeline import Contract, ScalarFunction, Table, null_rule, unique_rule
 from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
 from codeintel.store.partitions import (
@@ -86,6 +86,9 @@ class ExtractJob:
     previous: Mapping[int, Result] = field(default_factory=dict)
     dead: Mapping[str, str] = field(default_factory=dict)
     dry: bool = False
+
+    def reads(self) -> Iterable[TableHandle]:
+        return [self.source.handle]
 
     def run(self) -> tuple[Tables, int]:
         rows = self.source.read(self.objects)
@@ -193,6 +196,9 @@ class QueryJob:
     contract: Contract | None = None
     functions: Mapping[str, ScalarFunction] = field(default_factory=dict)
 
+    def reads(self) -> Iterable[TableHandle]:
+        return [each.handle for each in self.inputs.values()]
+
     def run(self) -> tuple[Tables, int]:
         # Extraction must not pay for the engine, nor planning: its digest of this code imports what is named by `from`.
         from codeintel.datafusion_engine import session  # noqa: PLC0415
@@ -218,6 +224,9 @@ class AnalysisJob:
     form: Format
     contract: Contract | None = None
 
+    def reads(self) -> Iterable[TableHandle]:
+        return [each.handle for each in self.inputs.values()]
+
     def run(self) -> tuple[Tables, int]:
         found = self.analyse(**{n: i.read(self.objects) for n, i in self.inputs.items()}, **self.parameters)
         return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0
@@ -227,6 +236,8 @@ class Job(Protocol):
     """Work that names its inputs by handle and answers with what it wrote, and how many source rows it read anew."""
 
     def run(self) -> tuple[Tables, int]: ...
+
+    def reads(self) -> Iterable[TableHandle]: ...
 
 
 def store_rows(
@@ -323,7 +334,11 @@ def perform_packed(task: str, job: bytes) -> Done:
     except (AttributeError, ImportError) as error:
         raise _not_importable(task, error) from None
     forget_peak()
-    return perform(unpacked)
+    try:
+        return perform(unpacked)
+    finally:
+        del unpacked
+        give_back_memory()
 
 
 def _not_importable(task: str, error: Exception) -> RunError:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,11 +18,13 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from threading import Lock
+from time import sleep
 from types import ModuleType
 from typing import Any, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
+from codeintel.hamilton_pipeline.memory_budget import MemoryBudget
 from codeintel.hamilton_pipeline.partition_jobs import Done, Job, packed, perform, perform_packed, prepare_worker
 
 
@@ -123,6 +126,7 @@ def worker_peaks(usage: Mapping[str, Usage]) -> dict[str, int]:
 
 
 _ALL_DIED = "the worker processes died"
+_LOOK_EVERY = 0.1  # seconds between looks for memory that a job of another task gave back
 
 
 @dataclass(slots=True)
@@ -131,14 +135,15 @@ class ProcessWorkers:
 
     jobs: int
     pandas: bool = False
+    budget: MemoryBudget | None = None
     usage: dict[str, Usage] = field(default_factory=dict)
     lent: bool = False
     _pools: list[tuple[int, ProcessPool]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
-    def for_a_run(self) -> ProcessWorkers:
-        """The same processes, with an account of their own: they go on after that run."""
-        return replace(self, usage={}, lent=True)
+    def for_a_run(self, budget: MemoryBudget | None, *, lent: bool) -> ProcessWorkers:
+        """The same processes, with an account of their own; `lent` if they go on after that run."""
+        return replace(self, budget=budget, usage={}, lent=lent)
 
     @property
     def uncounted_cpu_s(self) -> float:
@@ -151,28 +156,38 @@ class ProcessWorkers:
                 yield job, account(self.usage, task, perform(job), self._lock)
             return
         pool = self._started(len(jobs))
-        ready = [(job, packed(task, job)) for job in jobs]
-        futures: dict[Future[Done], Job] = {}
-        unsent: list[Job] = []
-        for job, sent in ready:
-            try:
-                futures[pool.schedule(perform_packed, args=(task, sent))] = job
-            except RuntimeError:  # it broke since it was looked at
-                unsent.append(job)
+        waiting = deque(jobs)
+        flying: dict[Future[Done], Job] = {}
         try:
-            for job in unsent:
-                yield job, WorkerDiedError(job, _ALL_DIED)
-            for future in as_completed(futures):
-                job = futures[future]
-                try:
-                    yield job, account(self.usage, task, future.result(), self._lock)
-                except ProcessExpired as error:
-                    yield job, WorkerDiedError(job, f"the worker process died ({_death(error.exitcode)})")
-                except BrokenProcessPool:  # one died that had no job, and with it their common pipe
-                    yield job, WorkerDiedError(job, _ALL_DIED)
+            while waiting or flying:
+                for job in self._room(task, waiting, flying):
+                    try:
+                        flying[pool.schedule(perform_packed, args=(task, packed(task, job)))] = job
+                    except RuntimeError:  # it broke since it was looked at
+                        yield job, self._ended(task, job, WorkerDiedError(job, _ALL_DIED))
+                if not flying:
+                    sleep(_LOOK_EVERY)
+                ended, _ = wait(flying, _LOOK_EVERY if waiting else None, FIRST_COMPLETED)
+                for future in ended:
+                    job = flying.pop(future)
+                    yield job, self._ended(task, job, _became(job, future))
         finally:
-            for future in futures:
+            for future, job in flying.items():
                 future.cancel()
+                self._ended(task, job, WorkerDiedError(job, _ALL_DIED))
+
+    def _room(self, task: str, waiting: deque[Job], flying: Mapping[Future[Done], Job]) -> Iterator[Job]:
+        """Jobs to send now: all of them, or as many as there are processes, and memory for."""
+        while waiting:
+            if self.budget is not None and not (len(flying) < self.jobs and self.budget.may_start(task, waiting[0])):
+                return
+            yield waiting.popleft()
+
+    def _ended(self, task: str, job: Job, became: Done | WorkerDiedError) -> Done | WorkerDiedError:
+        done = became if isinstance(became, Done) else None
+        if self.budget is not None:
+            self.budget.ended(task, job, done.peak_bytes if done else 0)
+        return became if done is None else account(self.usage, task, done, self._lock)
 
     def _started(self, jobs: int) -> ProcessPool:
         """A pool for that many jobs: no process is started that would have none."""
@@ -206,6 +221,16 @@ def process_workers(jobs: int, *, pandas: bool) -> Iterator[ProcessWorkers]:
         workers.close(at_once=True)
         raise
     workers.close(at_once=False)
+
+
+def _became(job: Job, future: Future[Done]) -> Done | WorkerDiedError:
+    """What became of a job. Raises what it raised."""
+    try:
+        return future.result()
+    except ProcessExpired as error:
+        return WorkerDiedError(job, f"the worker process died ({_death(error.exitcode)})")
+    except BrokenProcessPool:  # one died that had no job, and with it their common pipe
+        return WorkerDiedError(job, _ALL_DIED)
 
 
 def _death(code: int) -> str:
