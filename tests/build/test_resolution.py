@@ -55,3 +55,36 @@ def test_a_call_that_goes_away_takes_its_edge_with_it(make_repository: Make) -> 
     snapshot = codeintel.open(root / ".codeintel")
     assert snapshot.callgraph() == {}
     assert snapshot.table("unresolved_calls").num_rows == 0
+
+
+TYPES = """
+    SELECT b.name, t.qualname FROM cpg_edges AS e
+    JOIN cpg_nodes AS b ON b.node_id = e.src JOIN cpg_nodes AS t ON t.node_id = e.dst
+    WHERE e.kind = 'EVAL_TYPE' AND b.kind = 'Binding' ORDER BY 1, 2
+"""
+TYPED = """\
+class Tool:
+    def copy(self):
+        return Tool()
+
+
+def use(tool, times=1):
+    texts = [str(times)]
+    for text in texts:
+        print(text, texts)
+    return tool.copy()
+
+
+made = use(Tool())
+again = made or use("none")
+"""
+
+
+def test_variables_and_parameters_have_the_types_of_what_reaches_them(make_repository: Make) -> None:
+    root = make_repository({"shop.py": TYPED})
+    codeintel.build(root, jobs=1)
+    rows = codeintel.open(root / ".codeintel").rows(TYPES).to_pylist()
+    assert [(row["name"], row["qualname"]) for row in rows] == [
+        ("again", "shop.Tool"), ("made", "shop.Tool"), ("self", "shop.Tool"), ("text", "builtins.str"),
+        ("texts", "builtins.list"), ("times", "builtins.int"), ("tool", "builtins.str"), ("tool", "shop.Tool"),
+    ]  # fmt: skip

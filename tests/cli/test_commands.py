@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -36,7 +37,7 @@ def test_build_says_what_came_of_it_and_json_has_the_documented_shape(tmp_path: 
     root = write_repository(tmp_path / "r", {"a.py": "x = 1\n"})
     shown = run("build", root)
     assert shown.returncode == 0
-    assert "ok: 1 files, 1 extracted, 0 failed; 52 of 52 tasks ran, 0 reused" in shown.stdout
+    assert re.search(r"ok: 1 files, 1 extracted, 0 failed; (\d+) of \1 tasks ran, 0 reused", shown.stdout)
     assert shown.stderr == ""
     told = json.loads(run("build", root, "--json").stdout)
     assert list(told)[:12] == [

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from codeintel.analysis.evaluated_types import type_rows
 from codeintel.analysis.program import CLASS, LAMBDA, Modules, Program, exported
 from codeintel.analysis.references import Row, reference_rows
 from codeintel.analysis.solver import Solver, hierarchy
@@ -21,6 +22,9 @@ _COLUMNS = {
     "confidence": pa.float32(), "bucket": pa.int32(),
 }  # fmt: skip
 RESOLUTIONS = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
+NUMBERED = pa.schema([  # paths and slots by their numbers in the program
+    pa.field(f.name, pa.int32() if f.name == "path" else f.type, nullable=False) for f in RESOLUTIONS
+][:-1])  # fmt: skip
 
 _CONFIDENCE = {"call": 0.95, "constructor": 0.95, "decorator": 0.95, "special": 0.9, "property": 0.9, "partial": 0.9,
                "callback": 0.8}  # fmt: skip
@@ -33,23 +37,28 @@ def resolutions(value_flows: pa.Table, exports: pa.Table) -> pa.Table:
 
     `relation`: call (`slot_id` is a call site, `target_id` the definition it calls), ref (an attribute, and the binding
     it is), binds (an attribute that is assigned to, likewise), attribute (a class whose instances have the attribute
-    `target_name`), inherits (a class, and its base number `ordinal`), unresolved (a call site not all of whose callees
-    are known; `origin` is the reason). `target_kind`: class, function, lambda, binding, attribute, external
-    (`target_id` is what the import path in `target_name` hashes to), or nothing.
+    `target_name`), type (a variable or expression, and the class of a value it may have), inherits (a class, and its
+    base number `ordinal`), unresolved (a call site not all of whose callees are known; `origin` is the reason).
+    `target_kind`: class, function, lambda, binding, attribute, external (`target_id` is what the import path in
+    `target_name` hashes to), or nothing.
     """
     with _uncollected():
         program = Program(value_flows)
         solver = solved(program, exports)
         rows = sorted({*_call_rows(solver), *reference_rows(solver), *_class_rows(solver)})
+        columns = zip(*rows, strict=True) if rows else [()] * len(NUMBERED)
+        found = pa.concat_tables([
+            pa.table([pa.array(c, f.type) for c, f in zip(columns, NUMBERED, strict=True)], schema=NUMBERED),
+            type_rows(solver).select(NUMBERED.names).cast(NUMBERED),
+        ])  # fmt: skip
         vars(solver).clear()  # its handlers refer to it
-        path, slot, *rest = zip(*rows, strict=True) if rows else [()] * 9
-        del rows
+        del rows, columns
         files = value_flows.group_by("path").aggregate([("bucket", "min")])
         bucket = dict(zip(files["path"].to_pylist(), files["bucket_min"].to_pylist(), strict=True))
-        paths = pa.array(program.paths, pa.string()).take(pa.array(path, pa.int32()))
-        buckets = pa.array([bucket[each] for each in program.paths], pa.int32()).take(pa.array(path, pa.int32()))
-        columns = [paths, program.ids[list(slot)] if slot else [], *rest, buckets]
-        return pa.table([pa.array(c, f.type) for c, f in zip(columns, RESOLUTIONS, strict=True)], schema=RESOLUTIONS)
+        return pa.table([
+            pa.array(program.paths, pa.string()).take(found["path"]), program.ids[found["slot_id"].to_numpy()],
+            *found.columns[2:], pa.array([bucket[each] for each in program.paths], pa.int32()).take(found["path"]),
+        ], schema=RESOLUTIONS)  # fmt: skip
 
 
 @contextmanager

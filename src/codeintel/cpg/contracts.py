@@ -15,7 +15,7 @@ _BUCKET = "partition: xxh64(path) modulo the store's bucket count"
 EDGE_KINDS = frozenset(
     {
         "AST", "CONTAINS", "ARGUMENT", "RECEIVER", "BINDS", "REF", "IMPORTS", "CFG", "DOMINATE", "POST_DOMINATE", "CDG",
-        "REACHING_DEF", "CALL", "INHERITS_FROM",
+        "REACHING_DEF", "CALL", "INHERITS_FROM", "EVAL_TYPE",
     }
 )  # fmt: skip
 

@@ -353,6 +353,7 @@ def _hanging(name: str, target: str, rows: Hanging, syntax: Syntax, columns: _Co
 
 
 def _value_tables(found: ValueFlow, syntax: Syntax, columns: _Columns) -> dict[str, pa.Table]:
+    callees = [text or "" for text in columns.text(found.settled_callee).to_pylist()]
     return {
         "value_flows": columns.table(
             "value_flows", found.file, op=_word(found.op, found.op_code), target_id=found.target,
@@ -362,6 +363,11 @@ def _value_tables(found: ValueFlow, syntax: Syntax, columns: _Columns) -> dict[s
         "value_slots": columns.table(
             "value_slots", syntax.file[found.slot_node], slot_id=found.slot_id, node_id=columns.node(found.slot_node),
             caller_id=found.slot_caller,
+        ),
+        "builtin_calls": columns.table(
+            "builtin_calls", syntax.file[found.settled], node_id=columns.node(found.settled),
+            caller_id=columns.node(found.settled_caller), callee_id=_external_ids(callees),
+            callee=callees,
         ),
     }  # fmt: skip
 

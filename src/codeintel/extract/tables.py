@@ -155,6 +155,8 @@ TABLES: dict[str, Table] = {
     # One row per slot of `value_flows` that stands for a node: `caller_id` is the definition that evaluates it, by
     # the id it has there (of a lambda its slot).
     "value_slots": _table(("slot_id",), slot_id="l", node_id="l", caller_id="l"),
+    # One row per call of a builtin of which no other file needs to know; `callee` is its import path.
+    "builtin_calls": _table(("node_id",), node_id="l", caller_id="l", callee_id="l", callee="s"),
     # One row per way in or out (`kind`: Entry, Exit) of what runs on its own or in place: modules, class bodies,
     # functions, lambdas, comprehensions. `unit_id`: the node of it; `owner_id`: that node if it is an owner, else the
     # one around it.

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -47,6 +48,7 @@ from codeintel.extract.definitions import (
     generators,
     parameters,
 )
+from codeintel.extract.flow_relevance import relevant
 from codeintel.extract.grammar import CONTEXTS, FIELD, IS_DEFINITION, KIND, is_kind
 from codeintel.extract.imports import Imports
 from codeintel.extract.scopes import CLASS, MODULE, Scopes
@@ -69,7 +71,7 @@ class ValueFlow:
     """Columns over rows in the order of the source. `target`, `source` and `other` are ids, with 0 for none.
 
     Beside them the slots that stand for a node of their own: `slot_id`, its `slot_node` and what `slot_caller`, a
-    definition, runs it.
+    definition, runs it; and calls of builtins that are settled here: nodes, that of the definition around, text.
     """
 
     file: np.ndarray
@@ -83,6 +85,9 @@ class ValueFlow:
     slot_id: np.ndarray
     slot_node: np.ndarray
     slot_caller: np.ndarray
+    settled: np.ndarray
+    settled_caller: np.ndarray
+    settled_callee: np.ndarray
 
 
 def value_flow(
@@ -109,6 +114,11 @@ class _Flows(Slots):
         op, node, target, source, other, name, position = (
             c[kept] for c in (op, node, target, source, other, name, position)
         )
+        matter = relevant(self.rows.ops, op, target, source, other, self._builtins())
+        settled, settled_callee = node[matter.settled], source[matter.settled] - self.codes.external
+        op, node, target, source, other, name, position = (
+            c[matter.kept] for c in (op, node, target, source, other, name, position)
+        )
         used = np.unique(np.concatenate([target, source, other]))
         used = used[used >= 0]
         ids = self.ids(used, binding_ids)
@@ -130,7 +140,15 @@ class _Flows(Slots):
             other=found[2], name=name, position=position,
             slot_id=ids[np.searchsorted(used, slots)] if len(ids) else np.zeros(0, np.int64), slot_node=nodes,
             slot_caller=caller_ids[np.searchsorted(caller_codes, callers)] if len(callers) else callers,
+            settled=settled, settled_caller=self.around[settled], settled_callee=settled_callee,
         )  # fmt: skip
+
+    def _builtins(self) -> np.ndarray:
+        """Over all slots: whether it is a builtin's; what may as well come from a star import is none."""
+        found = np.zeros(self.codes.end, bool)
+        low, high = self.codes.external, self.codes.second
+        found[low:high] = [(text or "").startswith("builtins.") for text in islice(self.texts, high - low)]
+        return found
 
     def _definitions(self) -> None:
         syntax, codes, rows = self.syntax, self.codes, self.rows
@@ -408,6 +426,9 @@ class _Flows(Slots):
                 used = (column >= low) & (column < high)
                 found.append(np.stack([self.syntax.file[part[1][used]].astype(np.int64), column[used]]))
         file, external = np.unique(np.concatenate(found, axis=1), axis=1)
+        listed = list(self.texts)
+        order = np.array(sorted(range(len(external)), key=lambda i: listed[external[i] - low] or ""), np.int64)
+        file, external = file[order], external[order]  # not as the file happens to mention them
         self.rows.add("external", self.module[file], external, name=external - low)
 
 

@@ -73,6 +73,7 @@ class Codes:
         self.external = n_nodes + n_bindings
         self.second = self.external + n_texts
         self.definition = self.second + n_nodes
+        self.end = self.definition + n_nodes
 
 
 class Slots:

@@ -12,3 +12,9 @@ LEFT JOIN lambda_nodes AS l ON l.slot_id = r.target_id
 WHERE r.relation = 'call'
 GROUP BY s.node_id, around.node_id, s.caller_id, caller.qualname, l.node_id, r.target_id, r.target_name, r.target_kind,
     r.origin, r.path, r.bucket
+UNION ALL
+SELECT
+    b.node_id, b.caller_id, caller.qualname, b.callee_id, b.callee, 'external', 'call', CAST(0.95 AS FLOAT), b.path,
+    b.bucket
+FROM builtin_calls AS b
+JOIN definitions AS caller ON caller.path = b.path AND caller.node_id = b.caller_id

@@ -37,6 +37,9 @@ UNION ALL
 SELECT h.class_id, h.base_id, 'INHERITS_FROM', '', h.position, 'class_hierarchy', CAST(1 AS FLOAT), h.path, h.bucket
 FROM class_hierarchy AS h
 UNION ALL
+SELECT t.node_id, t.type_id, 'EVAL_TYPE', '', 0, 'evaluated_types', t.confidence, t.path, t.bucket
+FROM evaluated_types AS t
+UNION ALL
 SELECT f.unit_id, f.node_id, 'CONTAINS', lower(f.kind), 0, 'flow_nodes', CAST(1 AS FLOAT), f.path, f.bucket
 FROM flow_nodes AS f
 UNION ALL
