@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import perf_counter, sleep
 from typing import Any
 
@@ -74,13 +75,15 @@ def watched(
     tree, before = Tree(), Tree()
     before.look(beside)
     began = perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    # Not a pipe: nobody reads from it meanwhile, and one that is full stops the command.
+    with TemporaryFile("w+") as told, subprocess.Popen(command, stdout=told, env=environment) as process:
         tree.root = process.pid
         while process.poll() is None:
             tree.look([process.pid, *beside])
             meanwhile(process.pid)
             sleep(EVERY)
-        tree.told = process.stdout.read() if process.stdout else ""
+        told.seek(0)
+        tree.told = told.read()
     tree.wall_s = perf_counter() - began
     if process.returncode not in allowed:
         raise subprocess.CalledProcessError(process.returncode, command, tree.told)

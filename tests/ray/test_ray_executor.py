@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 import codeintel
+from codeintel.errors import UsageError
 from codeintel.hamilton_pipeline.modules import tasks
 from codeintel.settings import Settings
+from codeintel.store.directory import ensure_store
 from tests.build.conftest import FILES, write_repository
 from tests.build.kills import killed
 
 pytest.importorskip("ray")
 if sys.platform != "linux":
     pytest.skip("several nodes on one machine are for Linux alone", allow_module_level=True)
+from codeintel.hamilton_pipeline.ray_workers import place_of
 from tests.ray import held, two_nodes
 
 MANY = FILES | {f"more/m{i}.py": f"import shop\n\ndef f{i}(x):\n    return shop.Cart(x).total()\n" for i in range(12)}
@@ -152,5 +158,33 @@ def test_without_the_extra_the_way_to_get_it_is_told(root: Path) -> None:
 
 
 def test_a_cluster_that_is_not_there_is_wrong_use(root: Path) -> None:
-    with pytest.raises(codeintel.errors.UsageError, match="no Ray cluster at 127"):
+    with pytest.raises(UsageError, match="no Ray cluster at 127"):
         codeintel.build(root, executor="ray", ray_address="127.0.0.1:1", jobs=1)
+
+
+def test_what_a_node_does_not_see_is_told_with_the_node_and_what_would_be_right(root: Path, tmp_path: Path) -> None:
+    store = ensure_store(tmp_path / "store", BUCKETS, "")
+    with store.writing(datetime.now(UTC), 0.0):
+        place = place_of(store, {"repository": root, "namespace": ""}, pandas=False)
+        assert place.fault("n1") == ""
+        root.rename(root.with_name("elsewhere"))
+        assert place.fault("n1") == (
+            f"node n1 does not see the repository {root}; it has to lie on a path that every node sees"
+        )
+        assert "another version of codeintel" in replace(place, paths=(), package="").fault("n1")
+    # another driver's lock, or another machine's disk, under the same path
+    assert place.fault("n1") == (
+        f"node n1 does not see the store {store.root}; choose a --store on a path that every node sees"
+    )
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0, reason="needs a mount namespace"
+)
+def test_a_node_that_does_not_see_the_store_ends_the_build_with_a_clear_error(root: Path, tmp_path: Path) -> None:
+    ensure_store(tmp_path / "store", BUCKETS, "")
+    with two_nodes.blind_node(tmp_path / "store") as address, pytest.raises(UsageError) as told:
+        codeintel.build(
+            root, store=tmp_path / "store", jobs=1, bucket_count=BUCKETS, executor="ray", ray_address=address
+        )
+    assert re.search(rf"^node \w{{8}} does not see the store {tmp_path}/store; choose a --store on", str(told.value))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from ray import cluster_utils
 
@@ -29,6 +34,30 @@ class Cluster:
         """`kill -9` for the second raylet. Its workers look whether it is there, and one not waited for still is."""
         self.raylets[self.second].kill()
         self.raylets[self.second].wait()
+
+
+@contextmanager
+def blind_node(unseen: Path) -> Iterator[str]:
+    """The address of a cluster whose only CPU is on a node that does not see what is in a folder."""
+    folder = tempfile.mkdtemp(prefix="blind-", dir="/tmp")
+    with on_loopback():
+        utility = cluster_utils.Cluster()
+        utility.add_node(
+            num_cpus=0, object_store_memory=80_000_000, include_log_monitor=False, include_dashboard=False,
+            no_monitor=True, temp_dir=folder,
+        )  # fmt: skip
+        command = ["unshare", "-m", sys.executable, "-m", "tests.ray.blind_node", utility.address, str(unseen)]
+        node = subprocess.Popen(command, cwd=Path(__file__).parents[2], start_new_session=True)
+        try:
+            while sum(each["Alive"] for each in utility.global_state.node_table()) < 2:
+                assert node.poll() is None, "the node did not start"
+                time.sleep(0.1)
+            yield utility.address
+        finally:
+            os.killpg(node.pid, signal.SIGKILL)
+            node.wait()
+            utility.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

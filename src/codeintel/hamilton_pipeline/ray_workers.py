@@ -49,7 +49,7 @@ class Place:
 
     store: str
     owner: bytes
-    paths: Mapping[str, str]
+    paths: tuple[tuple[str, str], ...]
     package: str
     pandas: bool
 
@@ -61,7 +61,7 @@ class Place:
             owner = b""
         if owner != self.owner:
             return f"node {node} does not see the store {self.store}; choose a --store on a path that every node sees"
-        for name, path in self.paths.items():
+        for name, path in self.paths:
             if not Path(path).exists():
                 return f"node {node} does not see the {name} {path}; it has to lie on a path that every node sees"
         if package_digest() != self.package:
@@ -268,8 +268,8 @@ class RayWorkers:
 
 def place_of(store: Store, parameters: Mapping[str, Any], *, pandas: bool) -> Place:
     """What the nodes of a run must see, whose lock the driver holds."""
-    paths = {name: str(value) for name, value in parameters.items() if isinstance(value, Path) and value.exists()}
-    return Place(str(store.root), (store.root / "owner.json").read_bytes(), paths, package_digest(), pandas)
+    paths = ((name, str(value)) for name, value in parameters.items() if isinstance(value, Path) and value.exists())
+    return Place(str(store.root), (store.root / "owner.json").read_bytes(), tuple(paths), package_digest(), pandas)
 
 
 @contextmanager

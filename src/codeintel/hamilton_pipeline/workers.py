@@ -194,7 +194,9 @@ class ProcessWorkers:
         size = min(self.jobs, jobs)
         with self._lock:
             while self._pools and not self._pools[-1][1].active:
-                self._pools.pop()[1].stop()
+                _, broken = self._pools.pop()
+                broken.stop()
+                broken.join()
             if not self._pools or self._pools[-1][0] < size:
                 with _without_working_directory():
                     resource_tracker.ensure_running()
