@@ -71,7 +71,7 @@ def corpus(name: str, cache: Path = CACHE) -> Path:
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache, prefix=".fetching-") as directory:
-            _unpacked(_downloaded(release, Path(directory)), Path(directory)).rename(target)
+            unpacked(downloaded(release, Path(directory)), Path(directory)).rename(target)
     if (found := _count(target)) != release.files:
         raise ValueError(f"{target} has {found} Python files, {release.requirement} has {release.files}; delete it")
     return target
@@ -99,7 +99,7 @@ def _united(name: str, cache: Path) -> Path:
     return target
 
 
-def _downloaded(release: Release, directory: Path) -> Path:
+def downloaded(release: Release, directory: Path) -> Path:
     """The archive of a release. Its own requirement on Python does not matter: nothing of it is run from here."""
     kind = {
         "": ["--no-binary=:all:"],
@@ -115,7 +115,7 @@ def _downloaded(release: Release, directory: Path) -> Path:
     return archive
 
 
-def _unpacked(archive: Path, directory: Path) -> Path:
+def unpacked(archive: Path, directory: Path) -> Path:
     target = directory / "unpacked"
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:

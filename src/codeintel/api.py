@@ -27,9 +27,9 @@ from codeintel.hamilton_pipeline.prediction import predict
 from codeintel.hamilton_pipeline.process_usage import cpu_seconds
 from codeintel.hamilton_pipeline.readings import Read, Reading, read_sources
 from codeintel.obs.diagnostics import RUN_METADATA, read_artifact
-from codeintel.obs.exports import check_exports, export_run
 from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan, plan_from_json
 from codeintel.relspec.rustworkx_schedule import learn_weights
+from codeintel.reporting.exports import check_exports, export_run
 from codeintel.settings import Settings, load_settings
 from codeintel.store.directory import KeptBytes, ensure_store, is_store, open_store
 from codeintel.store.results import Results

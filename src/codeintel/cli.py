@@ -592,8 +592,8 @@ def openlineage(
 
     Example: [bold]codeintel export openlineage --output http://localhost:5000[/bold]
     """
-    from codeintel.obs.exports import check_installed, send_openlineage  # noqa: PLC0415 - as above
-    from codeintel.obs.finished_run import finished_run  # noqa: PLC0415 - as above
+    from codeintel.reporting.exports import check_installed, send_openlineage  # noqa: PLC0415 - as above
+    from codeintel.reporting.finished_run import finished_run  # noqa: PLC0415 - as above
     from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
 
     check_installed("openlineage")
@@ -608,8 +608,8 @@ def opentelemetry(
     run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
 ) -> None:
     """Send a run as OpenTelemetry spans to where the OTEL_* variables say."""
-    from codeintel.obs.exports import check_installed, send_opentelemetry  # noqa: PLC0415 - as above
-    from codeintel.obs.finished_run import finished_run  # noqa: PLC0415 - as above
+    from codeintel.reporting.exports import check_installed, send_opentelemetry  # noqa: PLC0415 - as above
+    from codeintel.reporting.finished_run import finished_run  # noqa: PLC0415 - as above
     from codeintel.store.directory import open_store  # noqa: PLC0415 - as above
 
     check_installed("opentelemetry")

@@ -31,7 +31,7 @@ LEAVES = {
     "a builtin of a display": "len([1, 2]); len(())",
     "a builtin of a constant with a name": "text = 'a'; print(text)",
     "an assertion": "assert given is not None",
-    "a condition": "if given:\n            pass",
+    "a condition": "if given is None:\n            pass",
 }
 REACHES = {
     "a call of a parameter": "given()",
@@ -48,6 +48,8 @@ REACHES = {
     "what is returned": "return 1",
     "an operator of unknown operands": "given + given",
     "a loop over something": "for _ in given: pass",
+    "the truth of something": "if given:\n            pass",
+    "a comparison of something": "given == 1",
     "a default": "def inner(x=given): return x\n        inner()",
 }
 

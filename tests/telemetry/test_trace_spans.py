@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from codeintel.api import plan_of_run
-from codeintel.obs.finished_run import finished_run
+from codeintel.reporting.finished_run import finished_run
 from codeintel.store.directory import open_store
 from tests.build.conftest import write_repository
 from tests.telemetry.birds import quick_build
@@ -19,7 +19,7 @@ from tests.telemetry.conftest import Project, command
 from tests.telemetry.stub import Server
 
 pytest.importorskip("opentelemetry.sdk")
-from codeintel.obs.trace_spans import trace_spans
+from codeintel.reporting.trace_spans import trace_spans
 
 
 def test_the_spans_of_a_run_form_one_tree_with_no_orphan_and_say_what_became_of_each_task(

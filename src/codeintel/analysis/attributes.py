@@ -15,8 +15,17 @@ from codeintel.analysis.values import Kind, Values
 
 Exports = Mapping[str, tuple[frozenset[str], bool]]
 BASES = Mapping[int, Sequence[int | str]]
+MOST_CLASSES = 12  # that `__class__` of a value of an open type is
+MOST_NAMES = 200  # of attributes that a computed name may mean
 DEPTH = 6  # attributes of attributes of something external that are told apart
 _FUNCTION_KINDS = (Kind.FUNCTION, Kind.PARTIAL)
+_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
+# Bases that say what a class is, and hand it no methods that anybody calls by name.
+_MARKERS = frozenset({
+    "builtins.object", "abc.ABC", "enum.Enum", "enum.IntEnum", "enum.StrEnum", "enum.Flag", "enum.IntFlag",
+    *(f"{home}.{name}" for home in ("typing", "typing_extensions") for name in (
+        "Generic", "Protocol", "NamedTuple", "TypedDict")),
+})  # fmt: skip
 _IMPLICITLY_STATIC = ("__new__",)
 _IMPLICITLY_CLASS = ("__init_subclass__", "__class_getitem__")
 
@@ -46,6 +55,7 @@ class Attributes(Values):
         self.own_names: dict[int, list[str]] = defaultdict(list)
         self.below: dict[int, list[int]] = defaultdict(list)
         self.stored: set[str] = set()
+        self.likes: dict[tuple[int, str], list[str]] = {}
         self.attributes: dict[tuple[int, str], int] = {}
         self.instance_slots: dict[tuple[int, str], int] = {}
         self.class_slots: dict[tuple[int, str], int] = {}
@@ -53,6 +63,7 @@ class Attributes(Values):
             set
         )  # by slot of an attribute: what reading it calls, a value or -1 - slot
         self.origins: dict[int, set[int]] = defaultdict(set)  # by slot of an attribute: bindings it may come from
+        self.partial_methods: set[int] = set()
         self.handed_on: dict[int, list[int]] = defaultdict(list)  # by slot of an attribute: of what it is the same
         self._define()
 
@@ -76,6 +87,7 @@ class Attributes(Values):
             for above in self.orders[cls][1:]:
                 self.below[above].append(cls)
         self.stored.update(name or "" for name in self.program["store"].name)
+        self.special_names = {name for _, name in self.members if name.startswith("__")}
 
     # --- modules
 
@@ -116,9 +128,13 @@ class Attributes(Values):
                     self.handed_on[slot].append(inner)
             elif self.kinds[value] == Kind.EXTERNAL and public and not is_builtin(name):
                 self.put(slot, self.external(f"{self.parts[value][0]}.{name}"))
+        if name in self.stored:
+            self.flow(self.stored_on(module, name), slot)
         submodule = self.modules.submodule(module, name)
         if submodule is not None:
             self.put(slot, self.value(Kind.MODULE, submodule))
+        elif (module, "__getattr__") in self.members and name not in self.stored and not self.has_name(module, name):
+            self.answer_missing(module, "__getattr__", name, slot, -1)
 
     def bindings(self, slot: int) -> set[int]:
         """The bindings that an attribute may be."""
@@ -159,7 +175,15 @@ class Attributes(Values):
     def outside(self, order: Sequence[int]) -> list[str]:
         """Import paths of bases from outside, in the order of the classes that have them."""
         found = [base for cls in order for base in self.bases.get(cls, ()) if isinstance(base, str)]
-        return [base for base in dict.fromkeys(found) if base != "builtins.object"]
+        return [base for base in dict.fromkeys(found) if base not in _MARKERS]
+
+    def inherited(self, order: Sequence[int], name: str) -> str | None:
+        """The import path of an attribute that a base from outside has, or may have; None if there is none."""
+        for base in self.outside(order):
+            own = vars(builtins).get(base.removeprefix("builtins.")) if base.startswith("builtins.") else None
+            if own is None or hasattr(own, name):
+                return f"{base}.{name}"
+        return None
 
     def stored_on_instances(self, cls: int, name: str) -> int:
         return self._kept(self.instance_slots, cls, name)
@@ -191,7 +215,9 @@ class Attributes(Values):
     def bind(self, value: int, slot: int, receiver: int, cls: int, name: str) -> None:
         """What a value found in a class is when it is read off `receiver`, which is -1 for the class itself."""
         kind = self.kinds[value]
-        if kind in _FUNCTION_KINDS:
+        if kind == Kind.PARTIAL and self.parts[value][0] not in self.partial_methods:
+            self.put(slot, value)
+        elif kind in _FUNCTION_KINDS:
             if name in _IMPLICITLY_STATIC:
                 self.put(slot, value)
             elif name in _IMPLICITLY_CLASS:
@@ -205,10 +231,18 @@ class Attributes(Values):
         elif kind == Kind.PROPERTY and receiver >= 0:
             getter, *descriptor = self.parts[value]
             self.read_property(getter, descriptor[0] if descriptor else -1, receiver, slot)
+        elif kind in _INSTANCES and "__get__" in self.special_names:
+            self.read_descriptor(value, slot, receiver, cls)
         else:
             self.put(slot, value)
 
     def read_property(self, getter: int, descriptor: int, receiver: int, slot: int) -> None:
+        raise NotImplementedError
+
+    def read_descriptor(self, value: int, slot: int, receiver: int, cls: int) -> None:
+        raise NotImplementedError
+
+    def answer_missing(self, home: int, method: str, name: str, slot: int, receiver: int) -> None:
         raise NotImplementedError
 
     def _instance_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
@@ -224,9 +258,44 @@ class Attributes(Values):
                 if (below, name) in self.members:
                     self.watch(self.members[below, name], self.bind, slot, value, below, name)
                     found = True
+            if not found:
+                found = self._look_beside(value, cls, name, slot)
         if not found:
-            for base in self.outside(order)[:1]:
-                self.put(slot, self.external(f"{base}.{name}"))
+            if (path := self.inherited(order, name)) is not None:
+                self.put(slot, self.external(path))
+            elif name == "__class__":
+                for each in (cls, *(self.below[cls][:MOST_CLASSES] if self.kinds[value] == Kind.OPEN else ())):
+                    self.put(slot, self.value(Kind.CLASS, each))
+
+    def _look_beside(self, value: int, cls: int, name: str, slot: int) -> bool:
+        """Classes below may inherit from others too, and what is missing here may be there: `cls` is mixed in."""
+        homes = set[int]()
+        for below in self.below[cls]:
+            homes |= set(self.order(below)) - homes
+        homes -= {cls}
+        if name in self.stored:
+            for each in sorted(homes.difference(self.below[cls])):
+                self.flow(self.stored_on_instances(each, name), slot)
+        having = [each for each in sorted(homes) if (each, name) in self.members]
+        for each in having:
+            self.origins[slot].add(self.members[each, name])
+            self.watch(self.members[each, name], self.bind, slot, value, each, name)
+        return bool(having)
+
+    def names_like(self, value: int, prefix: str) -> list[str]:
+        """Names of a value's attributes that begin with a text; of all of them only those that are not special.
+
+        None at all if there are too many.
+        """
+        names = self.likes.get((value, prefix))
+        if names is None:
+            home = self.parts[value][0]
+            homes = [home] if self.kinds[value] == Kind.MODULE else [*self.order(home)]
+            homes += self.below[home] if self.kinds[value] == Kind.OPEN else []
+            found = {name for each in homes for name in self.own_names[each] if name.startswith(prefix)}
+            names = sorted(name for name in found if prefix or not name.startswith("__"))
+            names = self.likes[value, prefix] = names if len(names) <= MOST_NAMES else []
+        return names
 
     def _class_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
         order = self.order(cls)
@@ -235,8 +304,8 @@ class Attributes(Values):
         for meta in [meta for each in order for meta in self.metas.get(each, ())][:1]:
             if self._look_up(self.order(meta), name, slot, value, meta):
                 return
-        for base in self.outside(order)[:1]:
-            self.put(slot, self.external(f"{base}.{name}"))
+        if (path := self.inherited(order, name)) is not None:
+            self.put(slot, self.external(path))
 
     def _super_attribute(self, after: int, receiver: int, name: str, slot: int) -> None:
         cls = self.parts[receiver][0]
@@ -245,16 +314,18 @@ class Attributes(Values):
         bound = -1 if self.kinds[receiver] == Kind.CLASS and name != "__init__" else receiver
         if self._look_up(rest, name, slot, bound, cls):
             return
-        for base in [*self.outside([after, *rest])[:1], "builtins.object"][:1]:
-            self.put(slot, self.external(f"{base}.{name}"))
+        path = self.external(self.inherited([after, *rest], name) or f"builtins.object.{name}")
+        is_class = self.kinds[receiver] == Kind.CLASS
+        self.put(slot, self.value(Kind.BOUND, path, receiver) if is_class and name == "__call__" else path)
 
     # --- any value
 
     def attribute(self, value: int, name: str) -> int:
         """The slot of an attribute of a value."""
         slot = self.attributes.get((value, name))
-        if slot is not None:
-            return slot
+        return self.new_attribute(value, name) if slot is None else slot
+
+    def new_attribute(self, value: int, name: str) -> int:
         slot = self.attributes[value, name] = self.slot()
         parts = self.parts[value]
         match self.kinds[value]:
@@ -287,7 +358,10 @@ class Attributes(Values):
                 else:
                     self.flow(self.attribute(parts[0], name), slot)
             case Kind.CONTAINER | Kind.CONSTANT | Kind.BUILTIN | Kind.GENERATOR | Kind.PROPERTY:
-                self.put(slot, self.value(Kind.METHOD, self.type_name(value), name, value))
+                type_name = self.type_name(value)
+                own = vars(builtins).get(type_name)
+                if own is None or hasattr(own, name):
+                    self.put(slot, self.value(Kind.METHOD, type_name, name, value))
             case _:
                 pass
         return slot

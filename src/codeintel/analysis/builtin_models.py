@@ -5,9 +5,10 @@ Only what moves values or calls back is here; all else from outside takes what i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-from codeintel.analysis.calls import Call, Calls
+from codeintel.analysis.calls import Call
+from codeintel.analysis.dynamic_names import DynamicNames
 from codeintel.analysis.values import Kind
 
 _TYPES = ("str", "int", "float", "bytes", "bool", "bytearray", "complex", "memoryview", "range", "object")
@@ -28,8 +29,10 @@ _METHOD_RESULTS = {
 _ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popitem", "popleft", "__getitem__")
 
 
-class Models(Calls):
-    """Calls of what is outside."""
+class Models(DynamicNames):
+    """Calls of what is outside; `unnamed` are calls of `getattr`."""
+
+    unnamed: list[Call]
 
     def call_external(self, path: str, call: Call) -> None:
         model = _MODELS.get(path)
@@ -42,8 +45,11 @@ class Models(Calls):
                 self._hands_on(call, call.positional[0])
         elif path.startswith("builtins.") and path[9:] in _CONTAINERS:
             self._collect(call, path[9:])
-        elif call.result >= 0:
-            self.put(call.result, self.result_of(path))
+        else:
+            if path not in _CALLS_NOTHING:
+                self.hand_out(call)
+            if call.result >= 0:
+                self.put(call.result, self.result_of(path))
 
     def _gives(self, call: Call, value: int) -> None:
         if call.result >= 0:
@@ -61,7 +67,7 @@ class Models(Calls):
         self.put(call.result, made)
         for slot in call.positional:
             if slot >= 0:
-                self.watch(slot, self.merge, made)
+                self.watch(slot, self.merge, made, call.site)
         if name == "dict":
             for key, slot in call.keywords.items():
                 self.flow(slot, self.element(made, f"'{key}"))
@@ -69,7 +75,15 @@ class Models(Calls):
     def call_back(self, call: Call, function: int, arguments: list[int], result: int) -> None:
         """Something outside calls what a slot holds."""
         if function >= 0:
-            self.watch(function, self.call, Call(call.site, result, "callback", arguments))
+            self.watch(function, self.call, self.called_back(call, result, arguments))
+
+    def called_back(
+        self, call: Call, result: int, arguments: Sequence[int] = (), keywords: Mapping[str, int] | None = None,
+        starred: Sequence[tuple[int, int]] = (), double_starred: Sequence[int] = (),
+    ) -> Call:  # fmt: skip
+        """A call that something outside makes while it is called."""
+        return Call(call.site, result, "callback", arguments, keywords or {}, starred, double_starred,
+                    (*call.through, call.site))  # fmt: skip
 
     def each(self, call: Call, slot: int) -> int:
         """A slot for what iterating over an argument gives."""
@@ -84,8 +98,10 @@ class Models(Calls):
         if (result := _METHOD_RESULTS.get((type_name, name))) is not None:
             self._gives(call, self.value(Kind.BUILTIN, result))
         if self.kinds[value] == Kind.GENERATOR:
-            if name in ("__next__", "send") and call.result >= 0:
+            if name in ("__next__", "send", "__anext__", "asend") and call.result >= 0:
                 self.iterate(value, call.result, call.site)
+            if name in ("send", "asend") and first >= 0:
+                self.flow(first, self.stored_on(self.parts[value][0], "send()"))
             return
         if self.kinds[value] != Kind.CONTAINER:
             return
@@ -94,7 +110,9 @@ class Models(Calls):
         elif name == "insert" and len(call.positional) > 1 and call.positional[1] >= 0:
             self.flow(call.positional[1], self.unknown_of(value))
         elif name in ("extend", "update", "union", "extendleft") and first >= 0:
-            self.watch(first, self.merge, value)
+            self.watch(first, self.merge, value, call.site)
+        elif name == "sort":
+            self.call_back(call, call.keywords.get("key", -1), [self.all_in(value)], -1)
         elif name == "setdefault" and len(call.positional) > 1 and call.positional[1] >= 0:
             self._at_key(call, value, call.positional[1], store=True)
         if name == "update":
@@ -192,6 +210,8 @@ class Models(Calls):
     def _iterator(self, value: int, call: Call) -> None:
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
             self.call_method(value, "__iter__", call.site, call.result, [])
+        elif len(call.positional) > 1:
+            self.call_back(call, call.positional[0], [], self.slot())
         else:
             self._gives(call, value)
 
@@ -215,49 +235,66 @@ class Models(Calls):
 
     def model_getattr(self, call: Call) -> None:
         if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
+            if call.result >= 0:
+                self.unnamed.append(call)
             self.watch(call.positional[1], self._named_attribute, call)
             for slot in call.positional[2:3]:
                 self._hands_on(call, slot)
 
     def _named_attribute(self, name: int, call: Call) -> None:
-        key = self.key(name)
-        if key is not None and key.startswith("'") and call.result >= 0:
-            self.watch(call.positional[0], self._read_named, call.result, key[1:])
+        if call.result < 0:
+            return
+        if (text := self.text_of(name)) is not None:
+            written = call.positional[1] in self.literals
+            self.watch(call.positional[0], self._read_named, call.result, text, written)
+        elif self.kinds[name] == Kind.BUILTIN and len(self.parts[name]) > 1:
+            self.watch(call.positional[0], self.read_computed, call.result, self.parts[name][1])
 
-    def _read_named(self, value: int, target: int, name: str) -> None:
-        self.flow(self.attribute(value, name), target)
+    def read_computed(self, value: int, target: int, prefix: str = "") -> None:
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE):
+            self.put(target, self.value(Kind.MEMBERS, value, prefix))
+
+    def _read_named(self, value: int, target: int, name: str, written: bool = True) -> None:
+        if written or self.kinds[value] != Kind.RESULT:
+            self.flow(self.attribute(value, name), target)
+        else:  # one of several names, of something that nobody has looked into
+            self.put(target, self.value(Kind.OUTSIDE))
 
     def model_setattr(self, call: Call) -> None:
         if len(call.positional) > 2 and min(call.positional[:3]) >= 0:
             self.watch(call.positional[1], self._store_named, call)
 
     def _store_named(self, name: int, call: Call) -> None:
-        key = self.key(name)
-        if key is not None and key.startswith("'") and key[1:] in self.stored:
-            self.watch(call.positional[0], self.store, call.positional[2], key[1:])
+        if (text := self.text_of(name)) is not None and text in self.stored:
+            self.watch(call.positional[0], self.store, call.positional[2], text)
 
     def store(self, value: int, source: int, name: str) -> None:
         """An attribute of a value is set to what `source` holds."""
         kind, parts = self.kinds[value], self.parts[value]
         if kind in (Kind.INSTANCE, Kind.OPEN):
             self.flow(source, self.stored_on_instances(parts[0], name))
-        elif kind == Kind.CLASS:
+            self.store_through(value, source, name)
+        elif kind == Kind.CLASS or kind == Kind.MODULE:
             member = self.members.get((parts[0], name))
             self.flow(source, member if member is not None else self.stored_on(parts[0], name))
-        elif kind == Kind.MODULE:
-            member = self.members.get((parts[0], name))
-            if member is not None:
-                self.flow(source, member)
         elif kind == Kind.FUNCTION:
             self.flow(source, self.stored_on(parts[0], name))
+
+    def model_delattr(self, call: Call) -> None:
+        if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
+            self.watch(call.positional[1], self._delete_named, call)
+
+    def _delete_named(self, name: int, call: Call) -> None:
+        if (text := self.text_of(name)) is not None:
+            self.watch(call.positional[0], self.delete, call.site, text)
 
     def model_type(self, call: Call) -> None:
         if len(call.positional) == 1 and call.positional[0] >= 0:
             self.watch(call.positional[0], self._type_of, call)
 
     def _type_of(self, value: int, call: Call) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
-            self._gives(call, self.value(Kind.CLASS, self.parts[value][0]))
+        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) and call.result >= 0:
+            self.flow(self.attribute(value, "__class__"), call.result)
 
     def model_super(self, call: Call) -> None:
         if len(call.positional) == 2 and min(call.positional) >= 0:
@@ -271,6 +308,10 @@ class Models(Calls):
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS) and result >= 0:
             self.put(result, self.value(Kind.SUPER, cls, value))
 
+    def model_partial_method(self, call: Call) -> None:
+        self.model_partial(call)
+        self.partial_methods.add(call.result)
+
     def model_partial(self, call: Call) -> None:
         if call.result >= 0:
             self.partials[call.result] = call
@@ -280,8 +321,18 @@ class Models(Calls):
         self._gives(call, self.value(Kind.IDENTITY))
 
     def model_property(self, call: Call) -> None:
-        if call.positional and call.positional[0] >= 0 and call.result >= 0:
-            self.watch(call.positional[0], self._wrap, call.result, Kind.PROPERTY)
+        given = [*call.positional, -1, -1, -1]
+        getter = call.keywords.get("fget", given[0])
+        if getter >= 0 and call.result >= 0:
+            self.watch(getter, self._wrap, call.result, Kind.PROPERTY)
+            for name, slot in (("setter", call.keywords.get("fset", given[1])),
+                               ("deleter", call.keywords.get("fdel", given[2]))):  # fmt: skip
+                if slot >= 0:
+                    self.watch(call.result, self._also, name, slot)
+
+    def _also(self, value: int, name: str, slot: int) -> None:
+        if self.kinds[value] == Kind.PROPERTY:
+            self.flow(slot, self.stored_on(-2 - value, name))
 
     def model_static(self, call: Call) -> None:
         if call.positional and call.positional[0] >= 0 and call.result >= 0:
@@ -291,6 +342,17 @@ class Models(Calls):
         if call.positional and call.positional[0] >= 0 and call.result >= 0:
             self.watch(call.positional[0], self._wrap, call.result, Kind.CLASSMETHOD)
 
+    def model_bound(self, call: Call) -> None:
+        if len(call.positional) == 2 and min(call.positional) >= 0 and call.result >= 0:
+            self.watch(call.positional[0], self._bound_to, call)
+
+    def _bound_to(self, value: int, call: Call) -> None:
+        if self.kinds[value] in (Kind.FUNCTION, Kind.PARTIAL):
+            self.watch(call.positional[1], self._bind_function, value, call.result)
+
+    def _bind_function(self, receiver: int, function: int, target: int) -> None:
+        self.put(target, self.value(Kind.BOUND, function, receiver))
+
     def model_cast(self, call: Call) -> None:
         if len(call.positional) > 1 and call.result >= 0:
             if call.positional[0] >= 0:
@@ -298,18 +360,19 @@ class Models(Calls):
             if call.positional[1] >= 0:
                 self._hands_on(call, call.positional[1])
 
-    def model_thread(self, call: Call) -> None:
-        self.call_back(call, call.keywords.get("target", -1), [], -1)
-        self._gives(call, self.value(Kind.RESULT, "threading.Thread"))
 
-
+# Builtins without a model that call none of what they are given.
+_CALLS_NOTHING = frozenset(
+    f"builtins.{name}"
+    for name in ("callable", "delattr", "hasattr", "id", "isinstance", "issubclass", "object", "print", "vars")
+)
 _TRANSPARENT = frozenset({
-    "copy.copy", "copy.deepcopy", "weakref.ref", "weakref.proxy", "functools.lru_cache", "functools.cache",
-    "functools.singledispatch", "contextlib.contextmanager", "contextlib.asynccontextmanager",
+    "copy.copy", "copy.deepcopy", "weakref.proxy", "functools.singledispatch", "contextlib.contextmanager",
+    "contextlib.asynccontextmanager",
     "functools.total_ordering",
-    "abc.abstractmethod", "typing.overload", "typing.final", "typing.no_type_check", "atexit.register",
+    "abc.abstractmethod", "typing.overload", "typing.final", "typing.no_type_check",
     "functools.update_wrapper", "asyncio.create_task", "asyncio.ensure_future", "asyncio.run", "sys.intern",
-    "dataclasses.dataclass", "builtins.reversed", "asyncio.shield", "asyncio.wait_for",
+    "asyncio.shield", "asyncio.wait_for",
 })  # fmt: skip
 _MODELS: dict[str, Callable[[Models, Call], None]] = {
     "builtins.map": Models.model_map, "builtins.filter": Models.model_filter, "builtins.sorted": Models.model_sorted,
@@ -317,8 +380,11 @@ _MODELS: dict[str, Callable[[Models, Call], None]] = {
     "builtins.next": Models.model_next, "builtins.iter": Models.model_iter, "builtins.zip": Models.model_zip,
     "builtins.enumerate": Models.model_enumerate, "builtins.getattr": Models.model_getattr,
     "builtins.setattr": Models.model_setattr, "builtins.type": Models.model_type, "builtins.super": Models.model_super,
-    "functools.partial": Models.model_partial, "functools.partialmethod": Models.model_partial,
+    "functools.partial": Models.model_partial, "functools.partialmethod": Models.model_partial_method,
     "functools.wraps": Models.model_wraps, "builtins.property": Models.model_property,
     "builtins.staticmethod": Models.model_static, "builtins.classmethod": Models.model_class_method,
-    "typing.cast": Models.model_cast, "threading.Thread": Models.model_thread,
+    "types.MethodType": Models.model_bound, "builtins.object.__getattribute__": Models.model_getattr,
+    "typing.cast": Models.model_cast, "builtins.globals": Models.model_globals, "builtins.vars": Models.model_vars,
+    "builtins.locals": Models.model_vars, "importlib.import_module": Models.model_import_module,
+    "builtins.__import__": Models.model_import, "builtins.delattr": Models.model_delattr,
 }  # fmt: skip

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from codeintel.analysis.attributes import is_class_like
 from codeintel.analysis.containers import Containers
 from codeintel.analysis.program import CLASS, GENERATOR, MODULE, PARAMETERS
 from codeintel.analysis.values import Kind
@@ -37,7 +36,7 @@ class Call:
     keywords: Mapping[str, int] = field(default_factory=lambda: _NO_KEYWORDS)
     starred: Sequence[tuple[int, int]] = ()
     double_starred: Sequence[int] = ()
-    through: tuple[int, ...] = ()  # partial objects that it came through
+    through: tuple[int, ...] = ()  # partial objects, and sites of calls that call back, that it came through
     made: set[tuple[int, int]] | None = None  # callees with their receivers
 
 
@@ -111,6 +110,8 @@ class Calls(Containers):
 
     def call(self, value: int, call: Call, receiver: int = -1) -> None:
         """Call a value at a call site, with a receiver before the arguments (-1 for none)."""
+        if len(call.through) > PARTIALS:
+            return
         if call.made is None:
             call.made = {(value, receiver)}
         elif (value, receiver) in call.made:
@@ -123,7 +124,10 @@ class Calls(Containers):
                 self.note(call, value)
                 self._enter(parts[0], call, receiver)
             case Kind.BOUND:
-                self.call(parts[0], call, parts[1])
+                if self.kinds[parts[0]] == Kind.EXTERNAL:
+                    self.call_inherited(parts[0], parts[1], call)
+                else:
+                    self.call(parts[0], call, parts[1])
             case Kind.CLASS:
                 self._construct(value, call)
             case Kind.INSTANCE | Kind.OPEN:
@@ -135,23 +139,52 @@ class Calls(Containers):
                 self.note(call, value)
                 self.call_method_of_builtin(parts, call)
             case Kind.PARTIAL:
-                self._call_partial(parts[0], call)
+                self._call_partial(parts[0], call, receiver)
             case Kind.IDENTITY:
                 if call.positional and call.result >= 0:
                     self.flow(call.positional[0], call.result)
             case Kind.STATIC:
                 self.call(parts[0], call)
+            case Kind.MEMBERS:
+                for name in self.names_like(*parts):
+                    self.watch(self.attribute(parts[0], name), self._called_by_name, call)
             case Kind.RESULT | Kind.OUTSIDE:
+                self.hand_out(call)
                 if call.result >= 0:
                     self.put(call.result, self.value(Kind.OUTSIDE))
             case _:
-                pass
+                self.call_other(value, call)
 
     def note(self, call: Call, callee: int, origin: str = "") -> None:
         callees = self.callees[call.site]
         if callee not in callees:
             callees[callee] = self.assumed + (origin or call.origin)
         self.called.add(callee)
+
+    def hand_out(self, call: Call) -> None:
+        """What is handed to something outside may be called, or stepped through, by it."""
+        if not self.assumed:
+            for slot in (*call.positional, *call.keywords.values()):
+                if slot >= 0:
+                    self.watch(slot, self._handed_out, call)
+
+    def _called_by_name(self, value: int, call: Call) -> None:
+        """One of many that may be called: nobody knows what with."""
+        if self.kinds[value] == Kind.BOUND:
+            value = self.parts[value][0]
+        if self.kinds[value] == Kind.FUNCTION:
+            self.note(call, value, "computed")
+
+    def _handed_out(self, value: int, call: Call) -> None:
+        kind, parts = self.kinds[value], self.parts[value]
+        if self.assumed:
+            return  # what is only assumed to get there was not seen to be called
+        if kind == Kind.FUNCTION:
+            self.note(call, value, "handed out")
+        elif kind == Kind.BOUND:
+            self.call(parts[0], Call(call.site, -1, "handed out"), parts[1])
+        elif kind == Kind.GENERATOR:
+            self.note(call, self.numbers[Kind.FUNCTION, parts[0]], "handed out")
 
     def call_external(self, path: str, call: Call) -> None:
         raise NotImplementedError
@@ -160,25 +193,13 @@ class Calls(Containers):
         raise NotImplementedError
 
     def _construct(self, value: int, call: Call) -> None:
-        cls = self.parts[value][0]
-        instance = self.value(Kind.INSTANCE, cls)
-        if call.result >= 0:
-            self.put(call.result, instance)
-        self.note(call, value, "constructor")
-        order = self.order(cls)
-        for name, receiver in (("__new__", value), ("__init__", instance)):
-            if any((each, name) in self.members for each in order):
-                inner = Call(call.site, -1, "constructor", call.positional, call.keywords, call.starred,
-                             call.double_starred)  # fmt: skip
-                if name == "__new__":
-                    self.watch(self.attribute(value, name), self.call, inner, value)
-                else:
-                    self.watch(self.attribute(receiver, name), self.call, inner)
-                if name == "__init__":
-                    return
-        for base in self.outside(order)[:1]:
-            if not base.startswith("builtins."):
-                self.note(call, self.external(f"{base}.__init__"), "constructor")
+        raise NotImplementedError
+
+    def call_inherited(self, function: int, receiver: int, call: Call) -> None:
+        raise NotImplementedError
+
+    def call_other(self, value: int, call: Call) -> None:
+        raise NotImplementedError
 
     def _enter(self, function: int, call: Call, receiver: int) -> None:
         own = self.functions[function]
@@ -263,7 +284,7 @@ class Calls(Containers):
         if target in own.passes:
             self.flow(slot, own.result)
 
-    def _call_partial(self, site: int, call: Call) -> None:
+    def _call_partial(self, site: int, call: Call, receiver: int = -1) -> None:
         made = self.partials[site]
         if site in call.through or len(call.through) >= PARTIALS:
             return
@@ -271,7 +292,7 @@ class Calls(Containers):
                      {**made.keywords, **call.keywords}, call.starred, call.double_starred,
                      through=(*call.through, site))  # fmt: skip
         if made.positional and made.positional[0] >= 0:
-            self.watch(made.positional[0], self.call, whole)
+            self.watch(made.positional[0], self.call, whole, receiver)
 
     partials: dict[int, Call]
 
@@ -297,7 +318,10 @@ class Calls(Containers):
                     self.flow(self.all_in(value), target)
                 else:
                     self.each_element(value, self._key_of, target)
+                    self.flow(self.keys_of(value), target)
             case Kind.GENERATOR:
+                if site >= 0:  # the body of a generator runs where somebody steps through it
+                    self.note(Call(site, -1, "iteration"), self.numbers[Kind.FUNCTION, parts[0]])
                 self.flow(self.functions[parts[0]].yielded, target)
             case Kind.INSTANCE | Kind.OPEN:
                 steps = self.slot()
@@ -336,7 +360,7 @@ class Calls(Containers):
             for name in ("__exit__", "__aexit__"):
                 self.call_method(value, name, site, -1, [])
         elif kind == Kind.GENERATOR:
-            self.iterate(value, target, site)
+            self.iterate(value, target, -1)
         elif kind in (Kind.RESULT, Kind.CONTAINER, Kind.OUTSIDE):
             self.put(target, value)
 
@@ -367,6 +391,7 @@ class Calls(Containers):
         elif kind == Kind.METHOD and parts[:2] in (("property", "setter"), ("property", "getter"),
                                                   ("property", "deleter")):  # fmt: skip
             self.put(target, parts[2])
+            self.flow(source, self.stored_on(-2 - parts[2], parts[1]))
         elif kind == Kind.CLASS and any((cls, "__get__") in self.members for cls in self.order(parts[0])):
             self._construct(value, Call(target, -1, "decorator", [source]))
             self.watch(source, self._wrap, target, Kind.PROPERTY, parts[0])
@@ -389,14 +414,3 @@ class Calls(Containers):
 
     def _wrap(self, value: int, target: int, kind: int, *descriptor: int) -> None:
         self.put(target, self.value(kind, value, *descriptor))
-
-    def instance_of(self, value: int, target: int) -> None:
-        """`target` is annotated with a type."""
-        kind, parts = self.kinds[value], self.parts[value]
-        if kind == Kind.CLASS:
-            self.put(target, self.value(Kind.OPEN, parts[0]))
-        elif kind == Kind.EXTERNAL:
-            if parts[0].startswith("builtins."):
-                self.put(target, self.value(Kind.BUILTIN, parts[0].removeprefix("builtins.")))
-            elif is_class_like(parts[0]) and not parts[0].startswith("typing."):
-                self.put(target, self.value(Kind.RESULT, parts[0]))

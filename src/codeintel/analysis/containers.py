@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from codeintel.analysis.attributes import Attributes
+from codeintel.analysis.attributes import Attributes, is_class_like
 from codeintel.analysis.values import Handler, Kind
 
 _KEYED = ("list", "tuple", "dict")
-_SUBSCRIPTED_TYPES = ("typing.Optional", "typing.Union", "typing.Annotated", "typing.Final", "typing.ClassVar",
-                      "typing.Type", "builtins.type", "typing_extensions.Annotated")  # fmt: skip
 
 
 class Containers(Attributes):
@@ -59,6 +57,7 @@ class Containers(Attributes):
         for source, name, other in self.unopened.pop(container, ()):
             if name is None and other >= 0:
                 self.watch(other, self._element_at, container, source)
+                self.flow(other, self.keys_of(container))
             self.flow(source, self.element(container, name))
         return slots
 
@@ -98,8 +97,8 @@ class Containers(Attributes):
                 self.flow(slot, everything)
             if (anywhere := self.unknown.get(container)) is not None:
                 self.flow(anywhere, slot)
-            for function, given in self.readers.get(container, ()):
-                function(key, slot, *given)
+            for function, given in self.readers.get(container, ()):  # not now: containers may read one another
+                self.jobs.append((function, (slot, *given), [key]))
         return slot
 
     def each_element(self, container: int, function: Callable[..., None], *arguments: Any) -> None:
@@ -116,19 +115,23 @@ class Containers(Attributes):
     def key(self, value: int) -> str | None:
         return self.parts[value][1] if self.kinds[value] == Kind.CONSTANT else None
 
-    def merge(self, value: int, container: int) -> None:
+    def keys_of(self, container: int) -> int:
+        """The slot of the keys of a dict that are no literals."""
+        return self.stored_on(-2 - container, "keys")
+
+    def merge(self, value: int, container: int, site: int = -1) -> None:
         """All elements of `value` become elements of `container`; under their keys if it is a dict."""
         if self.kinds[value] == Kind.CONTAINER:
             if self.parts[value][0] == self.parts[container][0] == "dict":
                 self.flow(self.unknown_of(value), self.unknown_of(container))
                 if value != container:
-                    self.each_element(value, self._merge_element, container)
+                    self.each_element(value, self.merge_element, container)
             else:
                 self.flow(self.all_in(value), self.unknown_of(container))
         else:
-            self.iterate(value, self.unknown_of(container), -1)
+            self.iterate(value, self.unknown_of(container), site)
 
-    def _merge_element(self, key: str, slot: int, container: int) -> None:
+    def merge_element(self, key: str, slot: int, container: int) -> None:
         self.flow(slot, self.element(container, key))
 
     def iterate(self, value: int, target: int, site: int) -> None:
@@ -150,19 +153,12 @@ class Containers(Attributes):
             self.call_method(value, "__getitem__", target, target, [other] if other >= 0 else [])
         elif kind == Kind.CLASS:
             self.put(target, value)  # Generic[T]
-        elif kind == Kind.EXTERNAL:
-            if parts[0] in _SUBSCRIPTED_TYPES and other >= 0:
-                self.watch(other, self._type_argument, target)
-            elif parts[0].startswith(("builtins.", "typing.", "collections.")):
-                self.put(target, value)
+        elif kind == Kind.EXTERNAL and (
+            is_class_like(parts[0]) or parts[0].startswith(("builtins.", "typing.", "collections."))
+        ):
+            self.put(target, value)
 
     dynamic: dict[int, list[int]]
-
-    def _type_argument(self, value: int, target: int) -> None:
-        if self.kinds[value] == Kind.CONTAINER:
-            self.flow(self.all_in(value), target)
-        else:
-            self.put(target, value)
 
     def _item_at(self, key: int, container: int, target: int) -> None:
         text = self.key(key)
@@ -177,6 +173,7 @@ class Containers(Attributes):
             elif other >= 0:
                 self.dynamic.setdefault(-1 - row, []).append(value)
                 self.watch(other, self._set_item_at, value, source)
+                self.flow(other, self.keys_of(value))
             else:
                 self.flow(source, self.unknown_of(value))
         elif kind in (Kind.INSTANCE, Kind.OPEN):

@@ -71,7 +71,7 @@ def _type(solver: Solver, value: int) -> tuple[int, str, str] | None:
     if kind in (Kind.INSTANCE, Kind.OPEN):
         return int(solver.program.ids[parts[0]]), "class", solver.name[parts[0]]
     if kind in _BUILTIN:
-        name = f"builtins.{parts[0]}"
+        name = parts[0] if "." in parts[0] else f"builtins.{parts[0]}"
     elif kind == Kind.GENERATOR:
         name = "types.GeneratorType"
     elif kind == Kind.RESULT:

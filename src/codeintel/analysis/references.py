@@ -20,7 +20,7 @@ _NAMESPACES = (Kind.CLASS, Kind.MODULE)
 
 
 def reference_rows(solver: Solver) -> Iterator[Row]:
-    """Rows of `resolutions` for everything that refers to a member, an attribute or a parameter."""
+    """Rows of `resolutions` for everything that refers to a member, an attribute or a parameter: nothing is guessed."""
     homes = _homes(solver)
     yield from _attribute_rows(solver, homes)
     yield from _loads(solver, homes)
@@ -90,7 +90,7 @@ def _loads(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
     known: dict[tuple[int, str], set[tuple[int, str]]] = {}
     for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
         meant: set[tuple[int, str]] = set()
-        for value in solver.held(source):
+        for value in solver.known[source] or ():
             key = (value, name or "")
             if key not in known:
                 known[key] = _meant(solver, homes, *key)
@@ -101,7 +101,7 @@ def _loads(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
 def _stores(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
     rows = solver.program["store"]
     for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
-        meant = {each for value in solver.held(target) for each in _meant(solver, homes, value, name or "")}
+        meant = {each for value in solver.known[target] or () for each in _meant(solver, homes, value, name or "")}
         yield from _rows_of(path, source, "binds", name or "", meant, "assignment")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import pyarrow as pa
 
@@ -27,8 +29,8 @@ NUMBERED = pa.schema([  # paths and slots by their numbers in the program
 ][:-1])  # fmt: skip
 
 _CONFIDENCE = {"call": 0.95, "constructor": 0.95, "decorator": 0.95, "special": 0.9, "property": 0.9, "partial": 0.9,
-               "callback": 0.8}  # fmt: skip
-_ASSUMED = 0.85  # what is left of it where the receiver, or a parameter's type, had to be assumed
+               "callback": 0.8, "iteration": 0.9, "handed out": 0.3, "computed": 0.9}  # fmt: skip
+_LEFT = {"assumed": 0.85, "guessed": 0.5}  # of it, where the receiver, or a parameter's type, is assumed or guessed
 
 
 @analysis(RESOLUTIONS)
@@ -89,7 +91,7 @@ def callee_name(solver: Solver, value: int) -> str | None:
         case Kind.EXTERNAL:
             return str(parts[0])
         case Kind.METHOD:
-            return f"builtins.{parts[0]}.{parts[1]}"
+            return f"{'' if '.' in parts[0] else 'builtins.'}{parts[0]}.{parts[1]}"
     return None
 
 
@@ -98,21 +100,40 @@ def _call_rows(solver: Solver) -> Iterator[Row]:
     for site, callees in [*solver.callees.items(), *_property_reads(solver)]:
         if not 0 <= site < len(paths) or paths[site] < 0:
             continue
-        inits = sum(1 for value in callees if solver.kinds[value] != Kind.CLASS)
+        certainty = _certainty([origin for value, origin in callees.items() if solver.kinds[value] != Kind.CLASS])
         for value, origin in callees.items():
-            confidence = _CONFIDENCE[origin.removeprefix("assumed ")] * (_ASSUMED if origin[0] == "a" else 1)
-            if inits > 1:
-                confidence *= 0.7 if inits == 2 else 0.5
-            yield paths[site], site, "call", 0, *_target(solver, value), origin, round(confidence, 2)
+            confidence = certainty.get(origin) or _certainty([origin])[origin]
+            yield paths[site], site, "call", 0, *_target(solver, value), origin, confidence
     for site, source in zip(solver.program["call"].target, solver.program["call"].source, strict=True):
         if source in solver.wide:
             yield paths[site], site, "unresolved", 0, 0, "", "", "too many values", 0.0
-        elif not solver.callees.get(site):
-            held = solver.held(source) if source >= 0 else ()
+        elif all(origin.startswith("guessed") for origin in solver.callees.get(site, {}).values()):
+            held = solver.known[source] or () if source >= 0 else ()
             reason = "not callable" if held else "nothing is known of it"
             if any(solver.kinds[value] in (Kind.OUTSIDE, Kind.RESULT) for value in held):
                 reason = "it comes from outside"
             yield paths[site], site, "unresolved", 0, 0, "", "", reason, 0.0
+
+
+def _certainty(origins: Sequence[str]) -> dict[str, float]:
+    """By origin, the share of such edges that running programs were seen to take: `docs/resolution.md`.
+
+    Of several callees that are equally well known each is taken less often: by the square root of their number, as was
+    measured. Those that are known less well take nothing from the others.
+    """
+    if len(origins) == 1:
+        return {origins[0]: _confidence(origins[0], 1)}
+    known = sum(origin.partition(" ")[0] not in _LEFT for origin in origins)
+    assumed = sum(origin.startswith("assumed") for origin in origins)
+    among = {"assumed": known + assumed, "guessed": len(origins)}
+    return {origin: _confidence(origin, among.get(origin.partition(" ")[0], known)) for origin in set(origins)}
+
+
+@cache
+def _confidence(origin: str, among: int) -> float:
+    how, _, kind = origin.partition(" ")
+    base = _CONFIDENCE[kind] * _LEFT[how] if how in _LEFT else _CONFIDENCE[origin]
+    return round(base / math.sqrt(among), 2)
 
 
 _SORTS = {CLASS: "class", LAMBDA: "lambda"}
@@ -134,12 +155,13 @@ def _property_reads(solver: Solver) -> Iterator[tuple[int, dict[int, str]]]:
     for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
         if name in names:
             found: dict[int, str] = {}
+            known = source < len(solver.known) and solver.known[source]
             for value in sorted(solver.held(source)):
                 slot = solver.attributes.get((value, name or ""), -1)
                 for getter in solver.getters.get(slot, ()):
                     for each in (getter,) if getter >= 0 else solver.held(-1 - getter):
                         if solver.kinds[each] == Kind.FUNCTION:
-                            found[each] = "property"
+                            found[each] = "property" if known else "guessed property"
             if found:
                 yield target, found
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from codeintel.analysis.attributes import BASES, Exports
-from codeintel.analysis.builtin_models import Models
+from codeintel.analysis.attributes import BASES, MOST_CLASSES, Exports
 from codeintel.analysis.calls import Call
+from codeintel.analysis.guesses import ROUNDS_OF_GUESSES, Guesses
 from codeintel.analysis.program import CLASS, Modules, Program
 from codeintel.analysis.values import Kind
 
 _STATIC = ("copy", "load", "item", "global")
 TAKES_CLASS = ("__new__", "__init_subclass__", "__class_getitem__")
+_SELF = ("typing.Self", "typing_extensions.Self")
 ROUNDS = 3  # of resolving bases that are read off classes whose own bases matter
 
 
-class Solver(Models):
-    """All values of a program; `run` fills the sets."""
+class Solver(Guesses):
+    """All values of a program; `run` fills the sets. `known` are those of before anything was guessed."""
+
+    known: list[frozenset[int] | None]
 
     def __init__(
         self,
@@ -29,7 +32,14 @@ class Solver(Models):
     ) -> None:
         super().__init__(program, modules, exports, bases, metas)
         self.container_at, self.elements, self.unknown, self.all_of, self.lengths = {}, {}, {}, {}, {}
-        self.unopened, self.readers, self.dynamic, self.partials = {}, {}, {}, {}
+        self.unopened, self.readers, self.dynamic, self.partials, self.unnamed = {}, {}, {}, {}, []
+        self.type_names: dict[int, str] = {}
+        self.promised, self.read = {}, {}
+        self.sites, self.callee_of = {}, {}
+        self.start_special_methods()
+        self.start_construction()
+        self.start_dynamic_names()
+        self.start_generated()
 
     def names(self) -> None:
         """What names, imports and attributes lead to."""
@@ -70,11 +80,34 @@ class Solver(Models):
         self.start_calls()
         self.start_containers()
         self.names()
-        self._rows()
+        self.start_annotations()
         self.solve()
+        self._rows()
+        self.find_generated()
+        self.find_stored_by_text()
+        self.start_narrowing()
+        self._settle()
         self.assumed = "assumed "
         self._assume()
+        self._settle()
+        self.assume_tested()
+        self._settle()
+        self.known = list(self.sets)
+        self.assumed = "guessed "
+        self.start_guesses()
+        self.begin_texts()
         self.solve()
+        self.read_unknown_names()
+        self.made_outside()
+        for _ in range(ROUNDS_OF_GUESSES):
+            self.guess()
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let values flow, and ask what they are asked for, until neither gives anything new."""
+        self.solve()
+        while self.ask():
+            self.solve()
 
     def _rows(self) -> None:
         program = self.program
@@ -96,7 +129,7 @@ class Solver(Models):
                 self.watch(source, self.slice, target, name)
         rows = program["unpack"]
         for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
-            self.watch(source, self.unpack, target, name, target)
+            self.watch(source, self.unpack, target, name, source)
         for op, function in (("iterate", self.iterate), ("enter", self.enter)):
             rows = program[op]
             for target, source in zip(rows.target, rows.source, strict=True):
@@ -107,9 +140,24 @@ class Solver(Models):
         rows = program["raise"]
         for target, source in zip(rows.target, rows.source, strict=True):
             self.watch(source, self.raised, target)
-        rows, special = program["special"], self._special
+        rows, operate = program["special"], self.operate
         for target, source, other, name in zip(rows.target, rows.source, rows.other, rows.name, strict=True):
-            self.watch(source, special, name or "", target, other)
+            self.watch(source, operate, name or "", target, source, other)
+        rows = program["reflected"]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            self.watch(source, self.reflected, name or "", target)
+        rows = program["formatted"]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            self.watch(source, self.formatted, name or "", target)
+        rows = program["sent"]
+        for target, source in zip(rows.target, rows.source, strict=True):
+            self.flow(self.stored_on(source, "send()"), target)
+        rows = program["delegated"]
+        for target, source, other in zip(rows.target, rows.source, rows.other, strict=True):
+            self.watch(source, self.delegated, target, other)
+        rows = program["delete"]
+        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
+            self.watch(source, self.delete, target, name or "")
         rows = program["constant"]
         for target, name in zip(rows.target, rows.name, strict=True):
             if name and (name[0] in "'-" or name[0].isdecimal()):
@@ -133,17 +181,6 @@ class Solver(Models):
         if target >= 0:
             self.watch(target, self.set_item, source, name, other, row)
 
-    def _special(self, value: int, name: str, target: int, other: int) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
-            self.call_method(value, name, target, target, [other] if other >= 0 else [])
-        elif self.kinds[value] in (Kind.CONSTANT, Kind.BUILTIN, Kind.CONTAINER) and name in (
-            "__add__",
-            "__mod__",
-            "__mul__",
-        ):
-            kept = self.kinds[value] == Kind.CONTAINER
-            self.put(target, value if kept else self.value(Kind.BUILTIN, self.parts[value][0]))
-
     def _super(self, target: int, definition: int) -> None:
         """`super()` of a method, or of a function inside one."""
         function = definition
@@ -155,12 +192,16 @@ class Solver(Models):
 
     def _calls(self) -> None:
         program = self.program
-        self.sites: dict[int, Call] = {}
+        self.sites, self.callee_of = {}, {}
         rows = program["call"]
         sources: list[tuple[int, Call]] = []
         for target, source in zip(rows.target, rows.source, strict=True):
             call = self.sites[target] = Call(target, target, "call")
             sources.append((source, call))
+            self.callee_of[target] = source
+        created = program["create"]
+        for target in created.target:
+            self.sites[target] = Call(target, -1, "special")
         positional: dict[int, list[int]] = defaultdict(list)
         keywords: dict[int, dict[str, int]] = defaultdict(dict)
         starred: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -195,6 +236,11 @@ class Solver(Models):
         for source, call in sources:
             if source >= 0:
                 self.watch(source, call_value, call)
+        for target, cls in zip(created.target, created.source, strict=True):
+            self.later(self._create, cls, sites[target])
+
+    def _create(self, cls: int, call: Call) -> None:
+        self.create(cls, call)
 
     def _assume(self) -> None:
         """What nothing was found to flow into.
@@ -203,16 +249,20 @@ class Solver(Models):
         is what its annotation says; a key without a value is any key; an unknown decorator leaves things as they are.
         """
         program = self.program
+        self.assume_made()
+        self.assume_answers()
         for function, own in sorted(self.functions.items()):
             around = self.around.get(function, -1)
             if own.positional and around >= 0 and self.sort[around] == CLASS and not self.held(own.positional[0]):
                 self._assume_receiver(function, own.positional[0], around)
         for op in ("annotated", "returns"):
             rows = program[op]
-            for target, source in zip(rows.target, rows.source, strict=True):
+            for target, source, position in zip(rows.target, rows.source, rows.position, strict=True):
                 slot = target if op == "annotated" else self.functions[target].result
+                if position:  # of `*args` and `**kwargs`
+                    slot = self.unknown_of(self.container_at[target])
                 if not self.held(slot):
-                    self.watch(source, self.instance_of, slot)
+                    self.watch(source, self._promised, target, slot)
         rows = program["decorate"]
         for target, other in zip(rows.target, rows.other, strict=True):
             if not self.held(target):
@@ -228,13 +278,26 @@ class Solver(Models):
                         else:
                             self.flow(source, self.unknown_of(value))
 
+    def _promised(self, value: int, target: int, slot: int) -> None:
+        """An annotation of a parameter, a variable, or of the result of the function `target`."""
+        if self.kinds[value] == Kind.EXTERNAL and self.parts[value][0] in _SELF:
+            own = self.functions[target].positional if target in self.functions else ()
+            if own:
+                self.flow(own[0], slot)
+        else:
+            self.instance_of(value, slot)
+
     def _assume_receiver(self, function: int, slot: int, cls: int) -> None:
         value = self.numbers[Kind.FUNCTION, function]
         name = self.name[function].rpartition(".")[2]
         if (Kind.STATIC, value) in self.numbers:
             return
         takes_class = (Kind.CLASSMETHOD, value) in self.numbers or name in TAKES_CLASS
-        self.put(slot, self.value(Kind.CLASS if takes_class else Kind.OPEN, cls))
+        if takes_class:
+            for each in (cls, *self.below[cls][:MOST_CLASSES]):
+                self.put(slot, self.value(Kind.CLASS, each))
+        else:
+            self.put(slot, self.value(Kind.OPEN, cls))
 
 
 def hierarchy(
@@ -245,12 +308,15 @@ def hierarchy(
     classes = [
         slot for slot, sort in zip(program["define"].target, program["define"].position, strict=True) if sort == CLASS
     ]
-    program = program.restricted(_STATIC, _demanded(program, {*base.source, *meta.source}))
+    program = program.restricted((*_STATIC, "decorate"), _demanded(program, {*base.source, *meta.source}))
     bases: dict[int, list[int | str]] = {}
     metas: dict[int, list[int]] = {}
     for _ in range(ROUNDS):
         static = Solver(program, modules, exports, bases, {})
         static.names()
+        rows = program["decorate"]  # a class that is decorated still is that class
+        for target, other in zip(rows.target, rows.other, strict=True):
+            static.flow(other, target)
         rows = program["item"]
         for target, source in zip(rows.target, rows.source, strict=True):
             if source >= 0:
@@ -288,6 +354,9 @@ def _demanded(program: Program, start: set[int]) -> set[int]:
             sources[target].append(source)
             if op in ("load", "global") and name:
                 named[target].append(name)
+    rows = program["decorate"]
+    for target, other in zip(rows.target, rows.other, strict=True):
+        sources[target].append(other)
     member = program["member"]
     for binding, name in zip(member.source, member.name, strict=True):
         members[name or ""].append(binding)

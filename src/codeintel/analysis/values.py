@@ -16,6 +16,7 @@ Values are interned as numbers:
 | constant, builtin | one literal; any value of a builtin type |
 | external, result | something outside by its import path; an instance of such a class |
 | outside | whatever else comes from outside |
+| members | the attributes of a value whose names begin with a text |
 | generator, super, partial, … | what their names say |
 
 A slot that would hold more than `WIDE` values becomes *unknown*: it keeps what it has, tells nobody of more, and is
@@ -58,6 +59,13 @@ class Kind:
     IDENTITY = 18  # a decorator that hands on what it decorates
     NAMESPACE = 19
     OUTSIDE = 20
+    ALIAS = 21  # a type that is subscripted
+    QUOTED = 22  # an annotation in quotes
+    CALLABLE = 23  # of which only an annotation is known
+    RECORD = 24  # what `namedtuple` gives
+    MEMBERS = 27  # whatever attribute of a value has a name that begins in a certain way
+    SPACE = 26  # the names of a value as a dictionary
+    GETTER = 25  # what `operator.itemgetter` and its like give
 
 
 Handler = tuple[Callable[..., None], tuple[Any, ...]]  # called with each new value and the arguments
@@ -73,7 +81,7 @@ class Values:
         self.handlers: list[list[Handler] | None] = [None] * count
         self.fresh: dict[int, frozenset[int]] = {}
         self.queue: deque[int] = deque()
-        self.jobs: deque[tuple[Callable[..., None], tuple[Any, ...], list[int]]] = deque()
+        self.jobs: deque[tuple[Callable[..., None], tuple[Any, ...], list[Any]]] = deque()
         self.kinds: list[int] = []
         self.parts: list[tuple[Any, ...]] = []
         self.numbers: dict[tuple[Any, ...], int] = {}

@@ -16,7 +16,8 @@ import numpy as np
 
 from codeintel.extract.reaching import spread
 
-_GIVES = ("copy", "external", "import", "global", "container", "element", "constant", "caught")
+_GIVES = ("copy", "external", "import", "global", "container", "element", "constant", "caught", "narrow", "quoted",
+          "formatted")  # fmt: skip
 _OF_CALLS = ("call", "argument", "keyword")
 
 
@@ -44,7 +45,8 @@ def relevant(
     for word in ("starred", "double_starred"):
         open_sites[target[is_op.get(word, nothing)]] = True
     gives |= np.isin(op, [number for number, word in enumerate(ops) if word in _OF_CALLS]) & ~open_sites[target]
-    gives |= is_op.get("special", nothing) & ~may_call[source] & ~(may_call[other] & (other >= 0))
+    for word in ("special", "asks"):
+        gives |= is_op.get(word, nothing) & ~may_call[source] & ~(may_call[other] & (other >= 0))
 
     wanted = np.zeros(len(builtin), bool)
     for column in (target, source, other):  # what something is stored into is a target

@@ -14,8 +14,10 @@ definition `source` |
 | member | `source` is what is called `name` in the module or class `target` |
 | positional_only, … (`inspect`'s words) | `target` is parameter `name` (binding `other`) at `position` of `source` |
 | return, yield | `source` is returned or yielded by the function `target` |
-| returns, annotated | an instance of the type that `source` evaluates to |
+| returns, annotated | an instance of the type that `source` evaluates to; at position 1 its elements are |
 | base, metaclass | `source` is a base of the class `target` |
+| create | the statement that defines the class `source` |
+| field | `source` is an annotated name of the class `target`, `other` its default, `position` its place |
 | external | `target` stands for the import path `name` |
 | import, star | the module `name`; for star every public name of it becomes a global of the module `target` |
 | global | what the module `source` has under `name`, or else the builtin of that name |
@@ -24,8 +26,15 @@ definition `source` |
 | slice, unpack | elements of `source` in `name` (`from:to`); the one at index `name` |
 | container, element, merge | a new `name`; `source` is its element at `name`; all elements of `source` are |
 | constant | a constant: its key as in `item`, or else its type |
+| quoted | the type that the text `name` means inside the definition `source` |
 | iterate, enter, caught | what iterating over, entering, or raising `source` gives |
+| sent, delegated | what is sent to the generator `source`; what those in `source`, to which `other` hands on, return |
 | raise, special | the method `name` of `source` is called, with `other` |
+| reflected | the same, where `source` is the right operand and the left one has no value |
+| asks, delete | the method `name` of `source` is called for its answer alone; the attribute `name` is deleted |
+| narrow | `source`, as far as it passes the test `name` (`isinstance`, `not callable`, …) for the class `other` |
+| matched | what a class pattern has at place `position` of `source` |
+| formatted | the text `name` with a text in `source` filled in |
 | call, argument, starred, keyword, double_starred | calling `source`; an argument of `target`, named at `other` |
 | decorate | calling the decorator `source` with `other` |
 | super | zero-argument `super()` inside the definition `source` |
@@ -42,28 +51,18 @@ import numpy as np
 from codeintel.extract.bindings import Resolver
 from codeintel.extract.calls import ARGUMENT_KINDS, arguments
 from codeintel.extract.data_flow import DataFlow
-from codeintel.extract.definitions import (
-    PARAMETER_KINDS,
-    Definitions,
-    generators,
-    parameters,
-)
+from codeintel.extract.definition_flow import add_definitions
+from codeintel.extract.definitions import Definitions
 from codeintel.extract.flow_relevance import relevant
 from codeintel.extract.grammar import CONTEXTS, FIELD, IS_DEFINITION, KIND, is_kind
 from codeintel.extract.imports import Imports
-from codeintel.extract.scopes import CLASS, MODULE, Scopes
+from codeintel.extract.operator_flow import add_operators
+from codeintel.extract.pattern_values import add_patterns
+from codeintel.extract.scopes import Scopes
 from codeintel.extract.syntax import NO_TEXT, Syntax, Texts
 from codeintel.extract.value_slots import Slots
 
 _LOAD, _STORE = CONTEXTS.index("Load"), CONTEXTS.index("Store")
-_IS_DEF = is_kind("FunctionDef", "AsyncFunctionDef", "ClassDef")
-_BINARY = {
-    "Add": "__add__", "Sub": "__sub__", "Mult": "__mul__", "MatMult": "__matmul__", "Div": "__truediv__",
-    "Mod": "__mod__", "Pow": "__pow__", "LShift": "__lshift__", "RShift": "__rshift__", "BitOr": "__or__",
-    "BitXor": "__xor__", "BitAnd": "__and__", "FloorDiv": "__floordiv__",
-}  # fmt: skip
-_UNARY = {"Invert": "__invert__", "UAdd": "__pos__", "USub": "__neg__", "Not": "__bool__"}
-_COMPARED = {"Eq": "__eq__", "NotEq": "__ne__", "Lt": "__lt__", "LtE": "__le__", "Gt": "__gt__", "GtE": "__ge__"}
 
 
 @dataclass(slots=True)
@@ -100,7 +99,7 @@ def value_flow(
 
 class _Flows(Slots):
     def made(self, binding_ids: np.ndarray) -> ValueFlow:
-        self._definitions()
+        add_definitions(self)
         self._assignments()
         self._expressions()
         self._calls()
@@ -128,7 +127,10 @@ class _Flows(Slots):
         ]
         slots = used[(used < self.codes.binding) | ((used >= self.codes.second) & (used < self.codes.definition))]
         nodes = np.where(slots >= self.codes.second, slots - self.codes.second, slots)
-        told = (np.isin(slots, target) | _IS_MENTION[self.syntax.kind[nodes]]) & ~_IS_PLAIN[self.syntax.kind[nodes]]
+        told = np.isin(slots, target) | _IS_MENTION[self.syntax.kind[nodes]]
+        told &= ~_IS_PLAIN[self.syntax.kind[nodes]] | (
+            _UNPACKS[self.syntax.kind[nodes]] & (self.syntax.ctx[nodes] == _STORE)
+        )
         slots, nodes = slots[told], nodes[told]
         order = np.argsort(nodes, kind="stable")
         slots, nodes = slots[order], nodes[order]
@@ -150,79 +152,6 @@ class _Flows(Slots):
         found[low:high] = [(text or "").startswith("builtins.") for text in islice(self.texts, high - low)]
         return found
 
-    def _definitions(self) -> None:
-        syntax, codes, rows = self.syntax, self.codes, self.rows
-        node = self.definitions.node
-        kind = syntax.kind[node]
-        sort = np.where(kind == KIND["Module"], 0, np.where(kind == KIND["ClassDef"], 1, 2))
-        sort = np.where(generators(syntax)[node], 3, np.where(kind == KIND["Lambda"], 4, sort))
-        outside = np.where(syntax.parent[node] < 0, -1, codes.definition + self.around[node])
-        names = self.texts.codes(self.definitions.qualname)
-        rows.add("define", node, codes.definition + node, outside, name=names, position=sort)
-        homes = np.isin(self.scopes.type[self.bindings.scope], [MODULE, CLASS]) & (
-            self.scopes.code[self.bindings.scope] >= 0
-        )
-        members = np.flatnonzero(homes & self.scopes.is_listed[self.bindings.scope])
-        home = self.scopes.code[self.bindings.scope[members]] >> 1
-        rows.add("member", home, codes.definition + home, codes.binding + members, name=self.bindings.name[members])
-
-        # Decorators apply from the last one up: each is called with what the one below it gave.
-        defs = node[_IS_DEF[kind]]
-        decorator = np.flatnonzero(syntax.field == FIELD["decorator_list"])
-        decorated = syntax.parent[decorator]
-        is_last = np.r_[decorated[1:] != decorated[:-1], True] if len(decorated) else np.zeros(0, bool)
-        # Siblings of one parent stand apart by their subtrees, never by other decorators of the same parent.
-        order = np.lexsort((decorator, decorated))
-        decorator, decorated = decorator[order], decorated[order]
-        is_last = np.r_[decorated[1:] != decorated[:-1], True] if len(decorated) else is_last
-        below = np.where(
-            is_last, codes.definition + decorated, codes.second + np.r_[decorator[1:], 0][: len(decorator)]
-        )
-        rows.add("decorate", decorator, codes.second + decorator, self.operand[decorator], other=below)
-        value = np.full(len(syntax), -1, np.int64)
-        value[defs] = codes.definition + defs
-        first = np.r_[True, decorated[1:] != decorated[:-1]] if len(decorated) else np.zeros(0, bool)
-        value[decorated[first]] = codes.second + decorator[first]
-        bound = defs[self.write[defs] >= 0]
-        rows.add("copy", bound, self.write[bound], value[bound])
-        lambdas = self.at("Lambda")
-        rows.add("copy", lambdas, lambdas, codes.definition + lambdas)
-
-        given = parameters(syntax)
-        for number, how in enumerate(PARAMETER_KINDS):
-            of_kind = given.kind == number
-            at, function = given.node[of_kind], given.function[of_kind]
-            known = self.write[at] >= 0
-            at, function = at[known], function[known]
-            rows.add(how, at, self.write[at], codes.definition + function, other=self.bound[at], name=syntax.name[at],
-                     position=given.position[of_kind][known])  # fmt: skip
-        has_default = (given.default >= 0) & (self.write[given.node] >= 0)
-        at, default = given.node[has_default], given.default[has_default]
-        rows.add("copy", at, self.write[at], self.operand[default])
-        annotated = (given.annotation >= 0) & (self.write[given.node] >= 0) & ~np.isin(given.kind, [2, 4])
-        at, annotation = given.node[annotated], given.annotation[annotated]
-        rows.add("annotated", at, self.write[at], self.operand[annotation])
-        returns = self.child("returns")[defs]
-        rows.add("returns", defs[returns >= 0], codes.definition + defs[returns >= 0],
-                 self.operand[returns[returns >= 0]])  # fmt: skip
-        rows.add("return", lambdas, codes.definition + lambdas, self.operand[self.child("body")[lambdas]])
-        for statement, op in (("Return", "return"), ("Yield", "yield")):
-            at = self.at(statement)
-            at = at[self.child("value")[at] >= 0]
-            rows.add(op, at, codes.definition + self.around[at], self.operand[self.child("value")[at]])
-        at = self.at("YieldFrom")
-        rows.add("iterate", at, codes.second + at, self.operand[self.child("value")[at]])
-        rows.add("yield", at, codes.definition + self.around[at], codes.second + at)
-
-        at = np.flatnonzero((syntax.field == FIELD["bases"]) & (syntax.kind[syntax.parent] == KIND["ClassDef"]))
-        rows.add("base", at, codes.definition + syntax.parent[at], self.operand[at], position=syntax.ordinal[at])
-        keyword = np.flatnonzero(
-            (syntax.kind == KIND["keyword"]) & (syntax.kind[syntax.parent] == KIND["ClassDef"])
-            & (syntax.name == self.texts["metaclass"])
-        )  # fmt: skip
-        rows.add("metaclass", keyword, codes.definition + syntax.parent[keyword],
-                 self.operand[self.child("value")[keyword]])  # fmt: skip
-
     def _assign(self, op: str, target: np.ndarray, value: np.ndarray) -> None:
         """Rows from values, which are nodes, into targets, which are nodes."""
         known = (target >= 0) & (value >= 0)
@@ -233,11 +162,9 @@ class _Flows(Slots):
         syntax, child, rows = self.syntax, self.child, self.rows
         at = np.flatnonzero((syntax.field == FIELD["targets"]) & (syntax.kind[syntax.parent] == KIND["Assign"]))
         self._assign("copy", at, child("value")[syntax.parent[at]])
-        for kind in ("AnnAssign", "AugAssign", "NamedExpr"):
+        for kind in ("AnnAssign", "NamedExpr"):
             at = self.at(kind)
             self._assign("copy", child("target")[at], child("value")[at])
-        at = child("target")[self.at("AugAssign")]
-        rows.add("copy", at, self.write[at], self.operand[at])
         at = self.at("AnnAssign")
         target = child("target")[at]
         bound = self.write[target] >= 0
@@ -283,9 +210,9 @@ class _Flows(Slots):
     def _expressions(self) -> None:
         syntax, child, rows = self.syntax, self.child, self.rows
         kind, operand = syntax.kind, self.operand
-        at = np.flatnonzero((kind == KIND["Attribute"]) & (syntax.ctx != _STORE))
+        at = np.flatnonzero((kind == KIND["Attribute"]) & (syntax.ctx == _LOAD))
         rows.add("load", at, at, operand[child("value")[at]], name=self.names[at])
-        at = np.flatnonzero((kind == KIND["Subscript"]) & (syntax.ctx != _STORE))
+        at = np.flatnonzero((kind == KIND["Subscript"]) & (syntax.ctx == _LOAD))
         is_slice = kind[child("slice")[at]] == KIND["Slice"]
         name, other = self.subscripts(at[~is_slice])
         rows.add("item", at[~is_slice], at[~is_slice], operand[child("value")[at[~is_slice]]], name=name, other=other)
@@ -297,8 +224,8 @@ class _Flows(Slots):
             at = np.flatnonzero((kind[parent] == KIND[holder]) & (syntax.field == FIELD[field_name]))
             rows.add("copy", at, parent[at], operand[at])
         self._containers()
-
-        self._operators()
+        add_operators(self)
+        add_patterns(self)
 
     def _spans(self, slices: np.ndarray) -> np.ndarray:
         """`from:to` of slices with literal or no bounds and no step; NO_TEXT for others."""
@@ -342,31 +269,6 @@ class _Flows(Slots):
         rows.add("element", at, at, operand[child("elt")[at]])
         at = self.at("DictComp")
         rows.add("element", at, at, operand[child("value")[at]])
-
-    def _operators(self) -> None:
-        syntax, child, rows = self.syntax, self.child, self.rows
-        operand = self.operand
-        operators = {int(n): v for p in syntax.properties if p.key in ("op", "ops")
-                     for n, v in zip(p.nodes.tolist(), p.values, strict=True)}  # fmt: skip
-
-        def named(at: np.ndarray, methods: dict[str, str], prefix: str = "") -> np.ndarray:
-            texts = [methods.get(operators.get(n, "")) for n in at.tolist()]
-            return self.texts.codes([t and ((prefix and f"__{prefix}{t[2:]}") or t) for t in texts])
-
-        at = self.at("BinOp")
-        rows.add("special", at, at, operand[child("left")[at]], other=operand[child("right")[at]],
-                 name=named(at, _BINARY))  # fmt: skip
-        at = self.at("UnaryOp")
-        at = at[operand[child("operand")[at]] >= 0]
-        rows.add("special", at, at, operand[child("operand")[at]], name=named(at, _UNARY))
-        at = self.at("AugAssign")
-        rows.add("special", at, self.codes.second + at, operand[child("target")[at]],
-                 other=operand[child("value")[at]], name=named(at, _BINARY, "i"))  # fmt: skip
-        at = self.at("Compare")
-        names = named(at, _COMPARED)
-        known = names != NO_TEXT
-        rows.add("special", at[known], self.codes.second + at[known], operand[child("left")[at[known]]],
-                 name=names[known])  # fmt: skip
 
     def _calls(self) -> None:
         syntax, rows = self.syntax, self.rows
@@ -412,7 +314,15 @@ class _Flows(Slots):
         at = used[(used >= 0) & (used < len(self.syntax))]
         at = at[(self.syntax.kind[at] == KIND["Constant"])]
         listed = list(self.texts)
-        words = [key if (key := listed[code]) and _names_something(key) else "str" for code in self.keys[at].tolist()]
+        types = at[self.quoted[at]]
+        texts = self.texts.codes([(listed[code] or "").removeprefix("'") for code in self.keys[types].tolist()])
+        self.rows.add("quoted", types, types, self.codes.definition + self.around[types], name=texts)
+        at = at[~self.quoted[at]]
+        fields = np.isin(self.syntax.name[self.syntax.parent[at] + 1], [self.texts["namedtuple"]]).tolist()
+        words = [
+            key if (key := listed[code]) and (lists or _names_something(key)) else "str"
+            for code, lists in zip(self.keys[at].tolist(), fields, strict=True)
+        ]
         self.rows.add("constant", at, at, name=self.texts.codes(words))
         at = self.at("JoinedStr")
         self.rows.add("constant", at, at, name=self.texts["str"])
@@ -437,9 +347,10 @@ _SAY_MORE = ("define", "call", "keyword", "decorate", "import", "star", "contain
 # Slots of these are nothing to tell of: what they stand for has an id of its own, or no meaning outside.
 _IS_PLAIN = ~is_kind(
     "Call", "Attribute", "Subscript", "Lambda", "For", "AsyncFor", "comprehension", "withitem", "Raise", "BinOp",
-    "UnaryOp", "AugAssign", "Compare", "alias", "YieldFrom", "Name", "keyword",
+    "UnaryOp", "AugAssign", "Compare", "alias", "YieldFrom", "Name", "keyword", "FormattedValue", "Await",
 ) & ~IS_DEFINITION  # fmt: skip
 _IS_MENTION = is_kind("Attribute", "keyword")
+_UNPACKS = is_kind("Tuple", "List")
 
 
 def _names_something(key: str) -> bool:

@@ -13,18 +13,19 @@ import numpy as np
 from codeintel.extract.bindings import BUILTIN, UNRESOLVED, Bindings, Resolver
 from codeintel.extract.data_flow import DataFlow
 from codeintel.extract.definitions import Definitions, child_in, defined_in
-from codeintel.extract.grammar import CONTEXTS, IS_OWNER, KIND, is_kind
+from codeintel.extract.grammar import CONTEXTS, FIELD, IS_OWNER, KIND, is_kind
 from codeintel.extract.ids import all_hashed, external_id, fields
 from codeintel.extract.imports import Imports
+from codeintel.extract.narrowing import Regions, matched_reads, narrowed
 from codeintel.extract.scopes import Scopes
 from codeintel.extract.stored_elements import stored_elements
 from codeintel.extract.syntax import NO_TEXT, Syntax, Texts
 
 _STORE = CONTEXTS.index("Store")
-_PASSES_ON = is_kind("Await", "NamedExpr", "Starred")
+_PASSES_ON = is_kind("NamedExpr", "Starred")
 _HAS_SLOT = is_kind(
     "Call", "IfExp", "BoolOp", "Lambda", "Dict", "Set", "ListComp", "SetComp", "DictComp", "GeneratorExp", "Constant",
-    "JoinedStr", "BinOp", "UnaryOp",
+    "JoinedStr", "BinOp", "UnaryOp", "Await", "YieldFrom", "Yield",
 )  # fmt: skip
 _HAS_SLOT_IF_READ = is_kind("Attribute", "Subscript", "List", "Tuple")
 _IS_TARGET = is_kind("Attribute", "Subscript", "List", "Tuple")
@@ -92,8 +93,10 @@ class Slots:
         self.children: dict[str, np.ndarray] = {}
         self.names = self._attribute_names(resolver)
         self.keys = self._keys()
+        self.quoted = self._quoted()
         self.codes = Codes(len(syntax), len(self.bindings.scope), len(texts))
         self.module = self._modules()
+        self.regions = Regions(syntax, self.bindings)
         self.around = defined_in(syntax, self.everything)
         self.operand = self._operands()
         self.write = self._writes()
@@ -142,6 +145,22 @@ class Slots:
                 found[node] = self.texts[f"-{text}"]
         return found
 
+    def _quoted(self) -> np.ndarray:
+        """Over all nodes: whether it is a text that stands for a type."""
+        syntax = self.syntax
+        change = np.zeros(len(syntax) + 1, np.int64)
+        types = np.isin(syntax.field, [FIELD["annotation"], FIELD["returns"], FIELD.get("bound", -1)])
+        calls = np.isin(syntax.name, [self.texts[name] for name in ("cast", "TypeVar", "NewType")])
+        calls &= syntax.field == FIELD["func"]
+        types |= (syntax.field == FIELD["args"]) & calls[np.minimum(syntax.parent + 1, len(syntax) - 1)]
+        keyword = (syntax.kind == KIND["keyword"]) & (syntax.name == self.texts["bound"])
+        types |= keyword & calls[np.minimum(syntax.parent + 1, len(syntax) - 1)]
+        literal = (syntax.name == self.texts["Literal"]) & (syntax.field == FIELD["value"])
+        for at, by in ((np.flatnonzero(types), 1), (syntax.parent[np.flatnonzero(literal)], -64)):
+            np.add.at(change, at, by)
+            np.add.at(change, at + syntax.size[at], -by)
+        return (np.cumsum(change)[:-1] > 0) & (syntax.kind == KIND["Constant"]) & (self.keys[:-1] != NO_TEXT)
+
     def _operands(self) -> np.ndarray:
         """Over all nodes: the slot that holds the value of an expression, -1 where nothing is known of it."""
         syntax, kind = self.syntax, self.syntax.kind
@@ -171,6 +190,7 @@ class Slots:
         keys = np.where(subscripts, self.keys[self.child("slice")], NO_TEXT)
         read, stored = stored_elements(syntax, self.child("value"), keys, bound)
         operand[read] = stored
+        self._narrow(operand)
         passing = np.flatnonzero(_PASSES_ON[kind])
         child = self.child("value")
         current = child[passing]
@@ -178,6 +198,20 @@ class Slots:
             current[inside] = child[current[inside]]
         operand[passing] = operand[current]
         return np.append(operand, -1)  # what is not there has no value
+
+    def _narrow(self, operand: np.ndarray) -> None:
+        """Reads behind a test see what it lets through."""
+        second = self.codes.second
+        for read, passed in matched_reads(self.regions, second):
+            if operand[read] >= 0 and operand[read] != second + read:
+                operand[read] = passed
+        found = narrowed(self.syntax, self.texts, self.regions)
+        for read, cls, how in found:
+            target = second + read if operand[read] == read else read
+            if operand[read] >= 0 and operand[read] != second + read:
+                self.rows.add("narrow", np.array([read]), np.array([target]), operand[read],
+                              other=operand[cls] if cls >= 0 else -1, name=self.texts[how])  # fmt: skip
+                operand[read] = target
 
     def _follow_reaching(self, operand: np.ndarray) -> None:
         """Where data flow says for certain which of a name's binders reach a read, it sees those and no others."""
@@ -271,9 +305,8 @@ class Slots:
     def subscripts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The literal key of each subscript, and the slot of one that is none."""
         key = self.child("slice")[at]
-        return np.where(self.keys[key] != NO_TEXT, self.keys[key], NO_TEXT), np.where(
-            self.keys[key] != NO_TEXT, -1, self.operand[key]
-        )
+        literal = (self.keys[key] != NO_TEXT) & ~np.append(self.quoted, False)[key]
+        return np.where(literal, self.keys[key], NO_TEXT), np.where(literal, -1, self.operand[key])
 
 
 def _key(value: object) -> str | None:

@@ -438,28 +438,12 @@ def _source_changes(
 
 
 def _row_changes(objects: Path, old: TableHandle, new: TableHandle, table: Table) -> list[tuple[str, str]]:
-    """Rows, by the table's key, that `new` has not as `old` has them. Nothing is said of rows that cannot be read."""
-    from codeintel.store.partitions import read_partition  # noqa: PLC0415 - see the top
+    from codeintel.store.partitions import changed_rows  # noqa: PLC0415 - see the top
 
     key = table.key or tuple(table.schema.names)
     text = "file {}" if key == ("path",) else f"row {{}} of {new.table}"
-    sides: list[dict[str, Any]] = []
-    for handle, other in ((old, new), (new, old)):
-        rows: dict[str, Any] = {}
-        for bucket, part in handle.partitions.items():
-            if part == other.partitions.get(bucket):
-                continue
-            try:
-                found = read_partition(objects, part).to_pylist()
-            except DamagedObjectError:
-                continue
-            rows |= {text.format(", ".join(str(row.get(k, bucket)) for k in key)): row for row in found}
-        sides.append(rows)
-    before, after = sides
-    changes = dict.fromkeys(after.keys() - before.keys(), "added")
-    changes |= dict.fromkeys(before.keys() - after.keys(), "deleted")
-    changes |= {row: "changed" for row in before.keys() & after.keys() if before[row] != after[row]}
-    return sorted(changes.items())
+    changes = changed_rows(objects, old, new, key)
+    return sorted((text.format(", ".join(map(str, row))), change) for row, change in changes.items())
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,1 +1,1 @@
-"""One offline page about a run, or about what differs between two."""
+"""A finished run told to others: an offline page about it, or about what differs between two, and exports."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from codeintel.errors import DamagedObjectError
 from codeintel.hamilton_pipeline.cache_lineage import lineage_of
 from codeintel.relspec.plan_diff import diff_plans
 from codeintel.reporting.run_facts import MOST_ROWS, Facts, plan_of, run_summary
@@ -61,32 +60,15 @@ def _tables(old: Manifest, new: Manifest) -> Iterator[tuple[Any, ...]]:  # Any: 
 
 def _source_changes(store: Store, old: Manifest, new: Manifest) -> Iterator[tuple[str, str, str]]:
     """Source, row and what became of it, for the sources of files; of what cannot be read, nothing."""
+    from codeintel.store.partitions import changed_rows  # noqa: PLC0415 - only runs that differ pay for Arrow
+
     after = plan_of(store, new)
     for name, task in after.tasks.items() if after else ():
         one, other = _handle(old, name), _handle(new, name)
         if task.kind != "source" or one is None or other is None or one.version == other.version:
             continue
-        was, now = _rows(store, one, other), _rows(store, other, one)
-        yield from ((name, path, "added") for path in now.keys() - was.keys())
-        yield from ((name, path, "deleted") for path in was.keys() - now.keys())
-        yield from ((name, path, "changed") for path in was.keys() & now.keys() if was[path] != now[path])
-
-
-def _rows(store: Store, handle: TableHandle, other: TableHandle) -> dict[str, Any]:  # Any: a row
-    """Rows by path, of the buckets that are not the same in `other`."""
-    from codeintel.store.partitions import read_partition  # noqa: PLC0415 - only runs that differ pay for Arrow
-
-    rows: dict[str, Any] = {}
-    for bucket, part in handle.partitions.items():
-        if part == other.partitions.get(bucket):
-            continue
-        try:
-            found = read_partition(store.objects, part)
-        except DamagedObjectError:
-            continue
-        if "path" in found.schema.names:
-            rows |= {row["path"]: row for row in found.to_pylist()}
-    return rows
+        changes = changed_rows(store.objects, one, other, ("path",)) if "path" in new.schema(name).names else {}
+        yield from ((name, str(path), change) for (path,), change in changes.items())
 
 
 def _handle(manifest: Manifest, name: str) -> TableHandle | None:

@@ -282,3 +282,30 @@ def read_buckets(
         parts.append(table.select(names))
     target = pa.schema([schema.field(n) for n in names])
     return pa.concat_tables([conformed(p, target) for p in parts]) if parts else target.empty_table()
+
+
+def changed_rows(
+    objects: Path, old: TableHandle, new: TableHandle, key: Sequence[str]
+) -> dict[tuple[object, ...], str]:
+    """By key: what became of rows that `new` has not as `old` has them, `added`, `deleted` or `changed`.
+
+    Only partitions that differ are read. Nothing is said of rows that cannot be.
+    """
+    before, after = (_rows_by_key(objects, one, other, key) for one, other in ((old, new), (new, old)))
+    changes = dict.fromkeys(after.keys() - before.keys(), "added")
+    changes |= dict.fromkeys(before.keys() - after.keys(), "deleted")
+    return changes | {row: "changed" for row in before.keys() & after.keys() if before[row] != after[row]}
+
+
+def _rows_by_key(
+    objects: Path, handle: TableHandle, other: TableHandle, key: Sequence[str]
+) -> dict[tuple[object, ...], dict[str, object]]:
+    rows: dict[tuple[object, ...], dict[str, object]] = {}
+    for bucket, part in handle.partitions.items():
+        if part == other.partitions.get(bucket):
+            continue
+        with suppress(DamagedObjectError):
+            rows |= {
+                tuple(row.get(name, bucket) for name in key): row for row in read_partition(objects, part).to_pylist()
+            }
+    return rows

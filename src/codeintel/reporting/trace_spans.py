@@ -19,7 +19,7 @@ from opentelemetry.trace import Status, StatusCode, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from codeintel.errors import RunError
-from codeintel.obs.finished_run import FinishedRun
+from codeintel.reporting.finished_run import FinishedRun
 
 BATCH = 512
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
 from codeintel.errors import StoreError
-from codeintel.obs.diagnostics import RUN_METADATA, read_artifact
+from codeintel.obs.diagnostics import RUN_METADATA
 from codeintel.relspec.execution_plan import tasks_from_json
 from codeintel.relspec.task import Task, published_table
+from codeintel.reporting.run_facts import rows_of
 from codeintel.store.directory import Store
-from codeintel.store.runs import Manifest, artifacts_of, plan_file, read_run
+from codeintel.store.runs import Manifest, plan_file, read_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +57,21 @@ def finished_run(store: Store, run_id: str | None = None) -> FinishedRun:
         tasks = tasks_from_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(f"{file} cannot be read: {error}") from error
-    folder = artifacts_of(store, manifest.run_id)
-    columns = {row[0]: msgspec.json.decode(row[14]) for row in read_artifact(folder, "semantic_registry")}
-    lineage: list[list[Any]] = read_artifact(folder, "hamilton_cache_lineage_v2")
+    lineage = {row["node_name"]: row for row in rows_of(store, manifest, "hamilton_cache_lineage_v2")}
     times: dict[str, tuple[float, float]] = {}
-    for _, task, _, began, ended in read_artifact(folder, "spans"):
-        first, last = times.get(task, (began, ended))
-        times[task] = min(first, began), max(last, ended)
+    for span in rows_of(store, manifest, "spans"):
+        first, last = times.get(span["task"], (span["started"], span["ended"]))
+        times[span["task"]] = min(first, span["started"]), max(last, span["ended"])
     return FinishedRun(
         manifest,
         tasks,
-        causes={row[0]: row[8] for row in lineage},
-        data_versions={row[0]: row[4] for row in lineage},
+        causes={name: row["cause"] for name, row in lineage.items()},
+        data_versions={name: row["data_version"] for name, row in lineage.items()},
         times=times,
-        criticality={row[0]: row[5] for row in read_artifact(folder, "plan_tasks")},
-        meanings={table: {each["name"]: each["meaning"] for each in found} for table, found in columns.items()},
-        tags=dict(read_artifact(folder, RUN_METADATA)),
+        criticality={row["task"]: row["criticality"] for row in rows_of(store, manifest, "plan_tasks")},
+        meanings={
+            row["table"]: {each["name"]: each["meaning"] for each in msgspec.json.decode(row["columns"])}
+            for row in rows_of(store, manifest, "semantic_registry")
+        },
+        tags={row["key"]: row["value"] for row in rows_of(store, manifest, RUN_METADATA)},
     )

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codeintel.errors import UsageError
 from codeintel.obs.diagnostics import add_metadata
-from codeintel.obs.finished_run import FinishedRun, finished_run
 from codeintel.settings import Settings
 from codeintel.store.directory import Store
 from codeintel.store.runs import artifacts_of
+
+if TYPE_CHECKING:  # a build that exports nothing must not pay for it
+    from codeintel.reporting.finished_run import FinishedRun
 
 
 def check_exports(settings: Settings) -> None:
@@ -36,6 +39,10 @@ def export_run(store: Store, run_id: str, settings: Settings) -> dict[str, str]:
 
     `sent: ` and how much, or `failed: ` and why. A server has `telemetry_flush` seconds; a file takes what it takes.
     """
+    if not (settings.openlineage or settings.opentelemetry):
+        return {}
+    from codeintel.reporting.finished_run import finished_run  # noqa: PLC0415 - see the top
+
     done: dict[str, str] = {}
     if place := settings.openlineage:
         seconds = settings.telemetry_flush if place.startswith(("http://", "https://")) else None
@@ -44,21 +51,20 @@ def export_run(store: Store, run_id: str, settings: Settings) -> dict[str, str]:
         done["opentelemetry"] = bounded(
             lambda: send_opentelemetry(finished_run(store, run_id)), settings.telemetry_flush
         )
-    if done:
-        with suppress(OSError):  # the run is what it is, written about or not
-            add_metadata(artifacts_of(store, run_id), done)
+    with suppress(OSError):  # the run is what it is, written about or not
+        add_metadata(artifacts_of(store, run_id), done)
     return done
 
 
 def send_openlineage(run: FinishedRun, root: Path, place: str) -> str:
-    from codeintel.obs.lineage_events import send_events  # noqa: PLC0415 - an extra, imported when asked for
+    from codeintel.reporting.lineage_events import send_events  # noqa: PLC0415 - an extra, imported when asked for
 
     _quieten("openlineage")
     return send_events(run, root, place)
 
 
 def send_opentelemetry(run: FinishedRun) -> str:
-    from codeintel.obs.trace_spans import send_spans  # noqa: PLC0415 - an extra, imported when asked for
+    from codeintel.reporting.trace_spans import send_spans  # noqa: PLC0415 - an extra, imported when asked for
 
     _quieten("opentelemetry")
     return send_spans(run)

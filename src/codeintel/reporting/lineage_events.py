@@ -31,8 +31,8 @@ from openlineage.client.facet_v2 import (
 from openlineage.client.transport.file import FileConfig, FileTransport
 from openlineage.client.uuid import generate_static_uuid
 
-from codeintel.obs.finished_run import FinishedRun
 from codeintel.relspec.task import Task
+from codeintel.reporting.finished_run import FinishedRun
 from codeintel.store.runs import TaskRun
 
 VERSION = metadata.version("codeintel")

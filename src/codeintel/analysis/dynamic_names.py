@@ -1,0 +1,147 @@
+"""Names and modules that are given as texts: namespaces as dictionaries, and imports by name.
+
+`globals()`, `vars(x)` and `x.__dict__` are values of the kind *namespace* whose keys are attributes; `sys.modules` has
+the modules of the program. What a text is must be known: a literal, or literals put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from codeintel.analysis.calls import Call
+from codeintel.analysis.narrowing import Narrowing
+from codeintel.analysis.program import MODULE
+from codeintel.analysis.values import Kind
+
+_HAVE_NAMES = (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE)
+
+
+class DynamicNames(Narrowing):
+    """Attributes by keys."""
+
+    def new_attribute(self, value: int, name: str) -> int:
+        if name == "__dict__" and self.kinds[value] in _HAVE_NAMES:
+            slot = self.attributes[value, name] = self.slot()
+            self.put(slot, self.value(Kind.SPACE, value))
+            return slot
+        return super().new_attribute(value, name)
+
+    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
+        if self.kinds[value] == Kind.SPACE:
+            self._space_item(key, other, self._read_key, self.parts[value][0], target)
+        elif self.kinds[value] == Kind.EXTERNAL and self.parts[value][0] == "sys.modules":
+            self._space_item(key, other, self._module_named, target)
+        else:
+            super().item(value, target, key, other, row)
+
+    def set_item(self, value: int, source: int, key: str | None, other: int, row: int) -> None:
+        if self.kinds[value] == Kind.SPACE:
+            self._space_item(key, other, self._write_key, self.parts[value][0], source)
+        else:
+            super().set_item(value, source, key, other, row)
+
+    def _space_item(self, key: str | None, other: int, function: Callable[..., None], *arguments: int) -> None:
+        if key is not None:
+            function(self.constant(key), *arguments)
+        elif other >= 0:
+            self.watch(other, function, *arguments)
+
+    def _read_key(self, key: int, value: int, target: int) -> None:
+        if (name := self.text_of(key)) is not None:
+            self.flow(self.attribute(value, name), target)
+
+    def _write_key(self, key: int, value: int, source: int) -> None:
+        if (name := self.text_of(key)) is not None and name in self.stored:
+            self.store(value, source, name)
+
+    def text_of(self, value: int) -> str | None:
+        """The text that a value is, if that is known."""
+        key = self.key(value)
+        return key[1:] if key is not None and key.startswith("'") else None
+
+    def _module_named(self, key: int, target: int) -> None:
+        if (name := self.text_of(key)) is not None and self.kinds[found := self.module(name, "")] == Kind.MODULE:
+            self.put(target, found)
+
+    def store(self, value: int, source: int, name: str) -> None:
+        raise NotImplementedError
+
+    def find_stored_by_text(self) -> None:
+        """Names of attributes that are stored under a literal text: `setattr(x, "name", …)`, `vars(x)["name"] = …`."""
+        rows = self.program["external"]
+        named = dict(zip(rows.target, rows.name, strict=True))
+        spaces = {slot for slot, name in zip(self.program["load"].target, self.program["load"].name, strict=True)
+                  if name == "__dict__"}  # fmt: skip
+        for site, source in self.callee_of.items():
+            name = named.get(source)
+            if name == "builtins.setattr" and len(self.sites[site].positional) > 1:
+                self.stored.update(self.texts(self.sites[site].positional[1]))
+            elif name in ("builtins.vars", "builtins.globals", "builtins.locals"):
+                spaces.add(site)
+        rows = self.program["set_item"]
+        for target, key in zip(rows.target, rows.name, strict=True):
+            if target in spaces and key and key.startswith("'"):
+                self.stored.add(key[1:])
+
+    # --- calls
+
+    def module_of(self, site: int) -> int:
+        """The slot of the module that a call stands in; -1 if nobody knows."""
+        return self.module_at.get(int(self.paths_of_slots[site]), -1) if 0 <= site < self.program.count else -1
+
+    def start_dynamic_names(self) -> None:
+        self.paths_of_slots = self.program.path_of
+        self.literals = set(self.program["constant"].target)
+        defined = self.program["define"]
+        self.module_at = {
+            path: slot for slot, sort, path in zip(defined.target, defined.position, defined.path, strict=True)
+            if sort == MODULE
+        }  # fmt: skip
+
+    def model_globals(self, call: Call) -> None:
+        if call.result >= 0 and (module := self.module_of(call.site)) >= 0:
+            self.put(call.result, self.value(Kind.SPACE, self.value(Kind.MODULE, module)))
+
+    def model_vars(self, call: Call) -> None:
+        if not call.positional:
+            self.model_globals(call)
+        elif call.positional[0] >= 0 and call.result >= 0:
+            self.watch(call.positional[0], self._space_of, call.result)
+
+    def _space_of(self, value: int, target: int) -> None:
+        if self.kinds[value] in _HAVE_NAMES:
+            self.put(target, self.value(Kind.SPACE, value))
+
+    def model_import_module(self, call: Call) -> None:
+        if call.positional and call.positional[0] >= 0 and call.result >= 0:
+            self.watch(call.positional[0], self._imported, call)
+
+    def _imported(self, name: int, call: Call) -> None:
+        text = self.text_of(name)
+        if text is None:
+            return
+        if not text.startswith("."):
+            self.put(call.result, self.module(text, self._path_of(call.site)))
+        elif (package := call.keywords.get("package", call.positional[1] if len(call.positional) > 1 else -1)) >= 0:
+            self.watch(package, self._imported_below, text, call)
+
+    def _imported_below(self, package: int, text: str, call: Call) -> None:
+        if (name := self.text_of(package)) is not None:
+            bare = text.lstrip(".")
+            parts = name.split(".")
+            above = parts[: len(parts) - (len(text) - len(bare) - 1)]
+            self.put(call.result, self.module(".".join([*above, bare]), self._path_of(call.site)))
+
+    def _path_of(self, site: int) -> str:
+        module = self.module_of(site)
+        return self.modules.path[module] if module >= 0 else ""
+
+    def model_import(self, call: Call) -> None:
+        if call.positional and call.positional[0] >= 0 and call.result >= 0:
+            named = len(call.positional) > 3 or "fromlist" in call.keywords
+            self.watch(call.positional[0], self._imported_first, call, named)
+
+    def _imported_first(self, name: int, call: Call, named: bool) -> None:
+        if (text := self.text_of(name)) is not None:
+            path = self._path_of(call.site)
+            self.put(call.result, self.module(text if named else text.partition(".")[0], path))

@@ -1,0 +1,288 @@
+"""Classes whose constructors and members are generated: dataclasses, named tuples, enumerations.
+
+A generated constructor is looked through: what it is given are the fields, and what it calls is called where the class
+is called. Each member of an enumeration is an instance of its own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from codeintel.analysis.calls import Call
+from codeintel.analysis.construction import Construction
+from codeintel.analysis.program import CLASS
+from codeintel.analysis.values import Kind
+
+_DATACLASSES = frozenset({
+    "dataclasses.dataclass", "attr.s", "attr.attrs", "attr.dataclass", "attr.define", "attr.frozen", "attr.mutable",
+    "attrs.define", "attrs.frozen", "attrs.mutable", "pydantic.dataclasses.dataclass",
+})  # fmt: skip
+_DATA_BASES = frozenset({"pydantic.BaseModel", "msgspec.Struct", "typing.NamedTuple", "typing_extensions.NamedTuple"})
+_TUPLES = ("typing.NamedTuple", "typing_extensions.NamedTuple", "collections.namedtuple")
+_ENUMS = frozenset({f"enum.{name}" for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum")})
+MEMBERS = 12  # of an enumeration that are told apart where any may be meant
+
+
+class GeneratedClasses(Construction):
+    """`fields` of classes with a generated constructor in its order, with slots of defaults; names of named tuples."""
+
+    sites: dict[int, Call]
+    callee_of: dict[int, int]  # by call site, the slot of what is called
+
+    def start_generated(self) -> None:
+        self.fields: dict[int, dict[str, int]] = {}
+        self.tuples: dict[int, tuple[str, ...]] = {}
+        self.field_names: dict[int, tuple[str, ...]] = {}  # of containers that are named tuples
+        self.enums: dict[int, dict[str, int]] = {}  # by class its members, by name their slots
+        for cls in self.orders:
+            if any(base in _ENUMS for each in self.order(cls) for base in self.bases.get(each, ())):
+                self.enums[cls] = {}
+        self._find_members()
+
+    def find_generated(self) -> None:
+        """Which classes these are, by what their decorators and bases are named alone."""
+        own: dict[int, list[tuple[int, str, int]]] = defaultdict(list)
+        rows = self.program["field"]
+        for cls, name, default, position in zip(rows.target, rows.name, rows.other, rows.position, strict=True):
+            own[cls].append((position, name or "", default))
+        made = self._decorated_classes() if own else set()
+        named = self._made_by_call()
+        for cls in sorted(self.orders, key=lambda each: (len(self.orders[each]), each)):
+            above = {base for each in self.order(cls) for base in self.bases.get(each, ()) if isinstance(base, str)}
+            is_tuple = not above.isdisjoint(_TUPLES)
+            if cls in named:
+                self.fields[cls] = dict.fromkeys(named[cls], -1)
+                self.tuples[cls] = named[cls]
+            elif cls in made or (cls in own and above & _DATA_BASES):
+                found: dict[str, int] = {}
+                for each in reversed(self.order(cls)):
+                    found |= self.fields.get(each, {})
+                self.fields[cls] = found | {name: default for _, name, default in sorted(own[cls])}
+                if is_tuple:
+                    self.tuples[cls] = tuple(self.fields[cls])
+        for cls in sorted(self.tuples.keys() | self.orders.keys()):
+            if cls not in self.tuples:
+                for each in self.order(cls)[1:]:
+                    if each in self.tuples:
+                        self.tuples[cls] = self.tuples[each]
+                        break
+        self.stored.update(name for names in self.fields.values() for name in names)
+
+    def _decorated_classes(self) -> set[int]:
+        rows, found = self.program["decorate"], set[int]()
+        below = dict(zip(rows.target, rows.other, strict=True))
+        for source, other in zip(rows.source, rows.other, strict=True):
+            at = other
+            while at in below:
+                at = below[at]
+            if self.sort.get(at) == CLASS and source >= 0:
+                paths = self._paths(source) | self._paths(self.callee_of.get(source, -1))
+                if paths & _DATACLASSES:
+                    found.add(at)
+        return found
+
+    def _paths(self, slot: int) -> set[str]:
+        held = self.held(slot) if slot >= 0 else ()
+        return {self.parts[v][0] for v in held if self.kinds[v] == Kind.EXTERNAL}
+
+    def _made_by_call(self) -> dict[int, tuple[str, ...]]:
+        """Classes that inherit from what `namedtuple(…)` gives."""
+        rows, found = self.program["base"], {}
+        for cls, source in zip(rows.target, rows.source, strict=True):
+            if self._paths(self.callee_of.get(source, -1)) & {*_TUPLES} and (
+                names := self.names_given(self.sites[source])
+            ):
+                found[cls] = names
+        return found
+
+    def names_given(self, call: Call) -> tuple[str, ...]:
+        """The literal names of fields that `namedtuple` is given."""
+        given = call.positional[1] if len(call.positional) > 1 else call.keywords.get("field_names", -1)
+        if given < 0:
+            return ()
+        texts = self.texts(given)
+        if len(texts) == 1:
+            return tuple(texts[0].replace(",", " ").split())
+        names, listed = [], self._listed(given)
+        for source in listed:
+            pair = self._listed(source)  # `("name", type)`
+            names += self.texts(pair[0] if pair else source)[:1]
+        return tuple(names) if len(names) == len(listed) else ()
+
+    def _listed(self, slot: int) -> list[int]:
+        """Slots of the elements of the display that a slot holds, in order."""
+        slots = {key: at for v in self.held(slot) if self.kinds[v] == Kind.CONTAINER
+                 for key, at in self.elements_of(v).items()}  # fmt: skip
+        return [slots[key] for key in sorted((key for key in slots if key.isdecimal()), key=int)]
+
+    def texts(self, slot: int) -> list[str]:
+        """The texts that a slot is known to hold."""
+        keys = [self.key(value) for value in self.held(slot)] if slot >= 0 else []
+        return [key[1:] for key in keys if key and key.startswith("'")]
+
+    def _find_members(self) -> None:
+        defined = {
+            (around, self.name[slot].rpartition(".")[2]) for slot, around in self.around.items() if around in self.enums
+        }
+        for cls, found in self.enums.items():
+            for name in sorted(self.own_names[cls]):
+                if not name.startswith("_") and (cls, name) not in defined:
+                    found[name] = self.members[cls, name]
+
+    # --- instances
+
+    def _fields_of(self, cls: int) -> dict[str, int] | None:
+        """The fields that the generated constructor of a class takes; None if it is another one."""
+        for each in self.order(cls):
+            if each in self.fields:
+                return None if (each, "__init__") in self.members else self.fields[each]
+            if (each, "__init__") in self.members:
+                return None
+        return None
+
+    def initialise(self, instance: int, call: Call) -> None:
+        cls = self.parts[instance][0]
+        fields = self._fields_of(cls) if self.fields else None
+        if fields is None:
+            if cls not in self.enums or any((each, "__init__") in self.members for each in self.order(cls)):
+                super().initialise(instance, call)
+            return
+        names, given = list(fields), set(call.keywords)
+        for name, slot in zip(names, call.positional, strict=False):
+            given.add(name)
+            if slot >= 0:
+                self.flow(slot, self.stored_on_instances(cls, name))
+        for name, slot in call.keywords.items():
+            if name in fields:
+                self.flow(slot, self.stored_on_instances(cls, name))
+        for slot, begin in call.starred:
+            self.watch(slot, self._spread_fields, cls, names[begin:])
+        for slot in call.double_starred:
+            self.watch(slot, self._spread_named_fields, cls, names)
+        for name, default in fields.items():
+            made = self.sites.get(default)
+            if made is not None and name not in given and (factory := made.keywords.get("default_factory", -1)) >= 0:
+                self.watch(factory, self.call, Call(call.site, -1, "callback"))
+        if self.has(instance, "__post_init__"):
+            self.watch(self.attribute(instance, "__post_init__"), self.call, Call(call.site, -1, "constructor"))
+
+    def _spread_fields(self, value: int, cls: int, names: Sequence[str]) -> None:
+        if self.kinds[value] == Kind.CONTAINER:
+            for index, name in enumerate(names):
+                self.flow(self.element(value, str(index)), self.stored_on_instances(cls, name))
+
+    def _spread_named_fields(self, value: int, cls: int, names: Sequence[str]) -> None:
+        if self.kinds[value] == Kind.CONTAINER:
+            for name in names:
+                self.flow(self.element(value, f"'{name}"), self.stored_on_instances(cls, name))
+
+    def make_record(self, record: int, call: Call) -> None:
+        """Call what `namedtuple(…)` gave."""
+        names = self.parts[record][1]
+        if call.result < 0:
+            return
+        made = self.container("tuple", call.result)
+        self.field_names[made] = names
+        for index, slot in enumerate(call.positional):
+            if slot >= 0:
+                self.flow(slot, self.element(made, str(index)))
+        for name, slot in call.keywords.items():
+            if name in names:
+                self.flow(slot, self.element(made, str(names.index(name))))
+        for slot, _ in call.starred:
+            self.watch(slot, self.merge, made, call.site)
+        self.put(call.result, made)
+
+    def new_attribute(self, value: int, name: str) -> int:
+        if self.field_names and name in (names := self.field_names.get(value, ())):
+            return self.element(value, str(names.index(name)))
+        return super().new_attribute(value, name)
+
+    # --- named tuples as tuples
+
+    def _place(self, value: int, key: str | None) -> list[str]:
+        """The names of the fields of an instance that a key, or any key, leads to."""
+        names = self.tuples.get(self.parts[value][0], ()) if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) else ()
+        if key is None or not names:
+            return [*names]
+        at = int(key) if key.removeprefix("-").isdecimal() else len(names)
+        return [names[at]] if -len(names) <= at < len(names) else []
+
+    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
+        if self.enums and self.kinds[value] == Kind.CLASS and self.parts[value][0] in self.enums:
+            self._any_member(self.parts[value][0], target, key)
+        elif self.tuples and (names := self._place(value, key)):
+            for name in names:
+                self.flow(self.attribute(value, name), target)
+        else:
+            super().item(value, target, key, other, row)
+
+    def unpack(self, value: int, target: int, key: str, site: int) -> None:
+        if self.tuples and (names := self._place(value, key)):
+            self.flow(self.attribute(value, names[0]), target)
+        else:
+            super().unpack(value, target, key, site)
+
+    def iterate(self, value: int, target: int, site: int) -> None:
+        if self.enums and self.kinds[value] == Kind.CLASS and self.parts[value][0] in self.enums:
+            self._any_member(self.parts[value][0], target, None)
+        elif self.tuples and (names := self._place(value, None)):
+            for name in names:
+                self.flow(self.attribute(value, name), target)
+        else:
+            super().iterate(value, target, site)
+
+    # --- enumerations
+
+    def _any_member(self, cls: int, target: int, key: str | None) -> None:
+        names = self.enums[cls]
+        if key is not None and key[1:] in names:
+            self.put(target, self.value(Kind.INSTANCE, cls, key[1:]))
+        elif not names or len(names) > MEMBERS:
+            self.put(target, self.value(Kind.INSTANCE, cls))
+        else:
+            for name in names:
+                self.put(target, self.value(Kind.INSTANCE, cls, name))
+
+    def construct_plainly(self, value: int, call: Call) -> None:
+        cls = self.parts[value][0]
+        if cls not in self.enums:
+            super().construct_plainly(value, call)
+        elif call.result >= 0:
+            self._any_member(cls, call.result, None)  # `Color(1)` looks a member up
+
+    def _member_of(self, cls: int, name: str, slot: int) -> bool:
+        for each in self.order(cls):
+            if name in self.enums.get(each, ()):
+                self.origins[slot].add(self.members[each, name])
+                self.put(slot, self.value(Kind.INSTANCE, each, name))
+                return True
+        return False
+
+    def _class_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
+        if not self.enums or cls not in self.enums or not self._member_of(cls, name, slot):
+            super()._class_attribute(value, cls, name, slot)
+
+    def _instance_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
+        if not self.enums or cls not in self.enums:
+            super()._instance_attribute(value, cls, name, slot)
+        elif name in ("value", "_value_") and not any((each, name) in self.members for each in self.order(cls)):
+            members, which = self.enums[cls], self.parts[value][1:]
+            for each in which or sorted(members):
+                self.flow(members[each], slot)
+        elif not self._member_of(cls, name, slot):
+            super()._instance_attribute(value, cls, name, slot)
+
+    def create(self, cls: int, call: Call) -> None:
+        super().create(cls, call)
+        if cls in self.enums and any((each, "__init__") in self.members for each in self.order(cls)):
+            for name, member in sorted(self.enums[cls].items()):
+                self.watch(member, self._given_member, self.value(Kind.INSTANCE, cls, name), member, call)
+
+    def _given_member(self, value: int, instance: int, member: int, call: Call) -> None:
+        """The value of a member is what its constructor is given, the elements of a tuple one by one."""
+        is_tuple = self.kinds[value] == Kind.CONTAINER and self.parts[value][0] == "tuple"
+        given = Call(call.site, -1, "constructor", starred=[(member, 0)]) if is_tuple else Call(
+            call.site, -1, "constructor", [member])  # fmt: skip
+        self.watch(self.attribute(instance, "__init__"), self.call, given)
