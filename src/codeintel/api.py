@@ -379,7 +379,9 @@ def _identity(settings: Settings) -> str:
         for path in sorted(package.rglob("*"))
         if path.suffix in (".py", ".sql")
     ]
-    libraries = [sorted(p.name for p in Path(place).glob("*.dist-info")) for place in sys.path if Path(place).is_dir()]
+    # Ray, once imported, adds a folder of its own: no plan is made from what lies there.
+    places = [Path(place) for place in sys.path if not place.endswith("thirdparty_files")]
+    libraries = [sorted(p.name for p in place.glob("*.dist-info")) for place in places if place.is_dir()]
     views = [
         (str(folder), name, sql_text(file)) for folder in settings.views for name, file in sql_files(folder).items()
     ]
