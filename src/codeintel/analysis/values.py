@@ -86,6 +86,7 @@ class Values:
         self.parts: list[tuple[Any, ...]] = []
         self.numbers: dict[tuple[Any, ...], int] = {}
         self.alone: dict[int, frozenset[int]] = {}
+        self.constants: set[int] = set()
         self.wide: set[int] = set()
         self.receivers: dict[int, int] = {}  # slots of `self`, with the open instance they widen to
 
@@ -96,6 +97,8 @@ class Values:
             number = self.numbers[key] = len(self.kinds)
             self.kinds.append(kind)
             self.parts.append(parts)
+            if kind == Kind.CONSTANT:
+                self.constants.add(number)
         return number
 
     def slot(self) -> int:
@@ -149,12 +152,10 @@ class Values:
         if (instance := self.receivers.get(slot)) is not None and len(have) + len(new) > RECEIVERS:
             kept = frozenset(v for v in new if kinds[v] not in (Kind.INSTANCE, Kind.OPEN))
             return kept | {instance} if len(kept) < len(new) and instance not in have else kept
-        if (
-            any(kinds[v] == Kind.CONSTANT for v in new)
-            and sum(kinds[v] == Kind.CONSTANT for v in have | new) > CONSTANTS
-        ):
-            types = {self.value(Kind.BUILTIN, parts[v][0]) for v in new if kinds[v] == Kind.CONSTANT}
-            return frozenset(v for v in new if kinds[v] != Kind.CONSTANT) | (types - have)
+        constants = self.constants
+        if not constants.isdisjoint(new) and len(constants & have) + len(constants & new) > CONSTANTS:
+            types = {self.value(Kind.BUILTIN, parts[v][0]) for v in constants & new}
+            return (new - constants) | (types - have)
         return new
 
     def flow(self, source: int, target: int) -> None:
@@ -186,7 +187,7 @@ class Values:
     def solve(self) -> None:
         """Let values flow until nothing changes."""
         queue, fresh, edges, handlers, jobs = self.queue, self.fresh, self.edges, self.handlers, self.jobs
-        pour = self.pour
+        pour, sets = self.pour, self.sets
         while queue or jobs:
             if jobs:
                 function, given, values = jobs.popleft()
@@ -196,7 +197,9 @@ class Values:
             slot = queue.popleft()
             new = fresh.pop(slot)
             for target in edges[slot] or ():
-                pour(target, new)
+                have = sets[target]
+                if have is None or not new <= have:
+                    pour(target, new)
             if watching := handlers[slot]:
                 ordered = sorted(new) if len(new) > 1 else new
                 for function, given in watching[:]:
