@@ -37,6 +37,10 @@ bench: $(VENV)/.test $(VENV)/.bench
 	$(BIN)/python benchmarks/recovery.py
 	$(BIN)/python benchmarks/def_use.py
 	$(BIN)/python benchmarks/def_use_trace.py
+	$(BIN)/python benchmarks/job_overhead.py
+	$(BIN)/python benchmarks/many.py
+	$(BIN)/python benchmarks/ray_executor.py
+	$(BIN)/python benchmarks/scaling.py --edit
 
 docs: $(VENV)/.test
 	$(BIN)/python -c 'from codeintel.settings import settings_markdown; print(end=settings_markdown())' > docs/settings.md

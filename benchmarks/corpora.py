@@ -16,17 +16,21 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 CACHE = Path.home() / ".cache" / "codeintel-corpora"
 
 
 @dataclass(frozen=True)
 class Release:
-    """One pinned release, and how many `.py` and `.pyi` files it has."""
+    """One pinned release, and how many `.py` and `.pyi` files it has.
+
+    `wheel`: for any machine, or `own` for this one.
+    """
 
     requirement: str
     files: int
-    wheel: bool = False
+    wheel: Literal["", "any", "own"] = ""
 
 
 RELEASES = {
@@ -34,9 +38,18 @@ RELEASES = {
     "rich": Release("rich==15.0.0", 100),
     "django": Release("Django==6.1.3", 2912),
     # pip asks a source distribution for its metadata, and this one compiles its extensions to answer.
-    "sqlalchemy": Release("SQLAlchemy==2.1.9", 258, wheel=True),
+    "sqlalchemy": Release("SQLAlchemy==2.1.9", 258, wheel="any"),
+    "sympy": Release("sympy==1.14.0", 1533, wheel="any"),
+    "pandas": Release("pandas==3.1.1", 1481, wheel="own"),
+    "scikit-learn": Release("scikit-learn==1.9.1", 673, wheel="own"),
+    "homeassistant": Release("homeassistant==2026.11.0", 10916, wheel="any"),
 }
-UNITED = {"m1": ("django", "sqlalchemy"), "all": ("django", "sqlalchemy", "stdlib", "rich", "requests")}
+UNITED = {
+    "m1": ("django", "sqlalchemy"),
+    "all": ("django", "sqlalchemy", "stdlib", "rich", "requests"),
+    "m2": ("django", "sqlalchemy", "sympy", "pandas", "scikit-learn"),
+    "big": ("django", "sqlalchemy", "sympy", "pandas", "scikit-learn", "homeassistant"),
+}
 """Several corpora below one directory."""
 NAMES = (*RELEASES, "stdlib", *UNITED)
 
@@ -88,11 +101,11 @@ def _united(name: str, cache: Path) -> Path:
 
 def downloaded(release: Release, directory: Path) -> Path:
     """The archive of a release. Its own requirement on Python does not matter: nothing of it is run from here."""
-    kind = (
-        ["--only-binary=:all:", "--platform=any", "--implementation=py", "--abi=none"]
-        if release.wheel
-        else ["--no-binary=:all:"]
-    )
+    kind = {
+        "": ["--no-binary=:all:"],
+        "any": ["--only-binary=:all:", "--platform=any", "--implementation=py", "--abi=none"],
+        "own": ["--only-binary=:all:"],
+    }[release.wheel]
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
          "--ignore-requires-python", *kind, "--dest", directory, release.requirement],

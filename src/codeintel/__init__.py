@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from codeintel.datafusion_engine.inference import infer_tasks
     from codeintel.datafusion_engine.snapshot import Snapshot
     from codeintel.errors import CodeintelError
+    from codeintel.many import build_many, open_many
     from codeintel.relspec.execution_plan import ExecutionPlan, compile_execution_plan
     from codeintel.relspec.pipeline import (
         Contract,
@@ -40,11 +41,13 @@ __all__ = [
     "Task",
     "analysis",
     "build",
+    "build_many",
     "build_pipeline",
     "compile_execution_plan",
     "compile_plan",
     "infer_tasks",
     "open",
+    "open_many",
     "report",
     "why",
 ]
@@ -54,6 +57,7 @@ _HOMES = {
     "codeintel.datafusion_engine.inference": ("infer_tasks",),
     "codeintel.datafusion_engine.snapshot": ("Snapshot",),
     "codeintel.errors": ("CodeintelError",),
+    "codeintel.many": ("build_many", "open_many"),
     "codeintel.relspec.execution_plan": ("ExecutionPlan", "compile_execution_plan"),
     "codeintel.relspec.pipeline": (
         "Contract",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ from codeintel.store.runs import Manifest, Status, TaskRun, artifacts_of, plan_f
 if TYPE_CHECKING:  # a build with nothing to do must not pay for engines
     from codeintel.datafusion_engine.plan_cache import PlanCache
     from codeintel.datafusion_engine.snapshot import Snapshot
+    from codeintel.hamilton_pipeline.crew import Crew
     from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
     from codeintel.relspec.pipeline import Pipeline
 
@@ -79,8 +80,22 @@ class BuildInterruptedError(KeyboardInterrupt):
         self.result = result
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What builds that follow one another have in common: workers, compiled views, reduced graphs. See `many`."""
+
+    crew: Crew
+    plans: PlanCache
+    reductions: MutableMapping[str, bytes]
+
+
 def build(
-    path: str | Path, *, settings: Settings | None = None, watch: Watch | None = None, **changes: Any
+    path: str | Path,
+    *,
+    settings: Settings | None = None,
+    watch: Watch | None = None,
+    shared: Shared | None = None,
+    **changes: Any,
 ) -> BuildResult:
     """Build the graph of the repository at `path`; `changes` are settings by name.
 
@@ -89,7 +104,7 @@ def build(
     """
     repository, settings = _repository(path, settings, changes)
     work = _Work(READS, lambda: cpg_pipeline(settings), _identity(settings))
-    return _built(work, settings, {"repository": repository}, watch or Watch())
+    return _built(work, settings, {"repository": repository}, watch or Watch(), shared)
 
 
 def compile_plan(path: str | Path, *, settings: Settings | None = None, **changes: Any) -> ExecutionPlan:
@@ -241,9 +256,13 @@ class _Work:
     identity: str
 
 
-def _built(work: _Work, settings: Settings, parameters: Mapping[str, Any], watch: Watch) -> BuildResult:
+def _built(
+    work: _Work, settings: Settings, parameters: Mapping[str, Any], watch: Watch, shared: Shared | None = None
+) -> BuildResult:
     if settings.executor == "ray":
-        raise UsageError("this version has no executor 'ray'; use local, or hamilton to compare with")
+        from codeintel.hamilton_pipeline.crew import check_crew  # noqa: PLC0415 - see the top
+
+        check_crew(settings)
     if settings.track:
         from codeintel.hamilton_pipeline.telemetry import check_tracking  # noqa: PLC0415 - see the top
 
@@ -252,7 +271,7 @@ def _built(work: _Work, settings: Settings, parameters: Mapping[str, Any], watch
     root = Path(realpath(settings.store))
     try:
         with ExitStack() as held:
-            manifest = _run(work, settings, settings.parameters() | dict(parameters), watch, root, held)
+            manifest = _run(work, settings, settings.parameters() | dict(parameters), watch, root, held, shared)
     except BrokenPipeError:  # of whoever watches
         raise
     except OSError as error:
@@ -274,7 +293,13 @@ def _telemetry(manifest: Manifest, settings: Settings, root: Path) -> dict[str, 
 
 
 def _run(
-    work: _Work, settings: Settings, parameters: Mapping[str, Any], watch: Watch, root: Path, held: ExitStack
+    work: _Work,
+    settings: Settings,
+    parameters: Mapping[str, Any],
+    watch: Watch,
+    root: Path,
+    held: ExitStack,
+    shared: Shared | None,
 ) -> Manifest:
     """One run; the store's lock, once taken, is left to `held`."""
     started, clock, cpu_before = datetime.now(UTC), perf_counter(), cpu_seconds()
@@ -300,7 +325,7 @@ def _run(
                 return manifest
     pipeline, origins = work.load()
     with _uncollected():
-        planned, plan, cache = _planned(pipeline, settings, parameters, origins, root, kept)
+        planned, plan, cache = _planned(pipeline, settings, parameters, origins, root, kept, shared)
     watch.planned(plan)
     if frame is None:
         if not is_store(root):
@@ -319,7 +344,8 @@ def _run(
             manifest = unchanged_run(frame, plan, readings, settings, "")
         if manifest is not None:
             return manifest
-    return run_plan(frame, pipeline, planned, plan, parameters, readings, settings, watch, work.identity)
+    hired = shared.crew if shared else None
+    return run_plan(frame, pipeline, planned, plan, parameters, readings, settings, watch, work.identity, hired)
 
 
 @contextmanager
@@ -353,7 +379,9 @@ def _identity(settings: Settings) -> str:
         for path in sorted(package.rglob("*"))
         if path.suffix in (".py", ".sql")
     ]
-    libraries = [sorted(p.name for p in Path(place).glob("*.dist-info")) for place in sys.path if Path(place).is_dir()]
+    # Ray, once imported, adds a folder of its own: no plan is made from what lies there.
+    places = [Path(place) for place in sys.path if not place.endswith("thirdparty_files")]
+    libraries = [sorted(p.name for p in place.glob("*.dist-info")) for place in places if place.is_dir()]
     views = [
         (str(folder), name, sql_text(file)) for folder in settings.views for name, file in sql_files(folder).items()
     ]
@@ -378,6 +406,7 @@ def _planned(
     origins: Mapping[str, str] | None,
     root: Path,
     kept: ExecutionPlan | None = None,
+    shared: Shared | None = None,
 ) -> tuple[PlannedPipeline, ExecutionPlan, PlanCache]:
     """The pipeline planned; `kept` is the same plan made before, of which only the weights can have changed."""
     from codeintel.code_fingerprint import load_syntax  # noqa: PLC0415 - see the top
@@ -385,7 +414,7 @@ def _planned(
     from codeintel.hamilton_pipeline.pipeline_plan import plan_pipeline  # noqa: PLC0415 - see the top
 
     store = open_store(root) if is_store(root) else None
-    cache = PlanCache(store.cache / PLANS if store else None)
+    cache = shared.plans if shared else PlanCache(store.cache / PLANS if store else None)
     known = kept.tasks if kept else None
     if store is not None:
         load_syntax(store.cache / MODULES)
@@ -393,9 +422,8 @@ def _planned(
     weights = {**planned.weights, **learn_weights(task_seconds(store) if store else [])}
     if kept is not None:
         return planned, kept.with_weights(weights), cache
-    plan = compile_execution_plan(
-        planned.tasks, weights=weights, cache=KeptBytes(store.cache / "plans") if store else None
-    )
+    reductions = shared.reductions if shared else KeptBytes(store.cache / "plans") if store else None
+    plan = compile_execution_plan(planned.tasks, weights=weights, cache=reductions)
     if settings.targets:
         plan = plan.restricted_to([_target(planned, plan, name) for name in settings.targets])
     return planned, plan, cache

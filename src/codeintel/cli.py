@@ -26,6 +26,7 @@ from codeintel.terminal import (
     print_rows,
     say,
     tell,
+    tell_many,
     watching,
     write_json,
     write_rows,
@@ -73,6 +74,12 @@ Analyses = Annotated[
 Include = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of further files to scan.")]
 Run = Annotated[str | None, typer.Option(help="Another run than the current one.")]
 Exclude = Annotated[list[str] | None, typer.Option(help="Gitignore pattern of files not to scan.")]
+Jobs = Annotated[int | None, typer.Option(help="Worker processes; all usable CPUs by default.")]
+Executor = Annotated[str | None, typer.Option(help="Where tasks run: `local`, `hamilton` or `ray`.")]
+RayAddress = Annotated[str | None, typer.Option(help="Ray cluster for `--executor ray`; one of its own by default.")]
+MemoryLimit = Annotated[int | None, typer.Option(help="Megabytes the build should stay below.")]
+Strict = Annotated[bool | None, typer.Option("--strict", help="Extraction errors and warnings fail the build.")]
+Wait = Annotated[float | None, typer.Option(help="Seconds to wait for a store that another build holds.")]
 
 
 def _settings(repository: Path, flags: Mapping[str, Any]) -> Settings:
@@ -90,11 +97,18 @@ def _settings(repository: Path, flags: Mapping[str, Any]) -> Settings:
             reason = error.strerror if isinstance(error, OSError) else error
             text = f"warning: settings in {file} are not read: {reason}"
             say(text)
+    return _given_settings(repository, flags, declared)
+
+
+def _given_settings(repository: Path, flags: Mapping[str, Any], declared: Mapping[str, Any]) -> Settings:
     given = {name: value or None if isinstance(value, list) else value for name, value in flags.items()}
     settings = load_settings(given, os.environ, declared, repository=repository)  # noqa: TID251 - the one reader of it
     if settings.analyses:
         # Last, so that nothing there stands in for an installed module.
         sys.path.append(str(Path.cwd()))  # noqa: TID251 - the one reader of it
+    elif "jobs" in flags:
+        # Nothing else here multiplies matrices, and a pool of threads for it costs every process.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - read by numpy when it is imported
     return settings
 
 
@@ -107,13 +121,12 @@ def build(
     analyses: Analyses = None,
     include: Include = None,
     exclude: Exclude = None,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; all usable CPUs by default.")] = None,
-    executor: Annotated[str | None, typer.Option(help="Where tasks run: `local`, `hamilton` or `ray`.")] = None,
-    memory_limit: Annotated[int | None, typer.Option(help="Megabytes the build should stay below.")] = None,
-    strict: Annotated[
-        bool | None, typer.Option("--strict", help="Extraction errors and warnings fail the build.")
-    ] = None,
-    wait: Annotated[float | None, typer.Option(help="Seconds to wait for a store that another build holds.")] = None,
+    jobs: Jobs = None,
+    executor: Executor = None,
+    ray_address: RayAddress = None,
+    memory_limit: MemoryLimit = None,
+    strict: Strict = None,
+    wait: Wait = None,
     track: Annotated[bool | None, typer.Option("--track", help="Record the run for the Hamilton UI.")] = None,
     openlineage: Annotated[
         str | None, typer.Option(metavar="FILE|URL", help="Send the run there as OpenLineage events.")
@@ -143,6 +156,7 @@ def build(
             "exclude": exclude,
             "jobs": jobs,
             "executor": executor,
+            "ray_address": ray_address,
             "memory_limit": memory_limit,
             "strict": strict,
             "wait": wait,
@@ -151,8 +165,6 @@ def build(
             "opentelemetry": opentelemetry,
         },
     )
-    if not settings.analyses:  # nothing else here multiplies matrices, and a pool of threads for it costs every process
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - read by numpy when it is imported
     try:
         with watching(as_json) as watch:
             result = build(path, settings=settings, watch=watch)
@@ -161,6 +173,59 @@ def build(
         _leave(130)
     tell(result, as_json)
     if result.status != "ok":
+        raise typer.Exit(1)
+
+
+@app.command()
+def build_many(
+    listed: Annotated[
+        Path, typer.Argument(metavar="LIST", readable=False, help="A file of paths, or a folder of repositories.")
+    ],
+    store_root: Annotated[Path, typer.Option(readable=False, help="Folder with a store for each of them.")],
+    targets: Targets = None,
+    views: Views = None,
+    analyses: Analyses = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    jobs: Jobs = None,
+    executor: Executor = None,
+    ray_address: RayAddress = None,
+    memory_limit: MemoryLimit = None,
+    strict: Strict = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build many repositories with the same workers, each into a store of its own, and tell what came of each.
+
+    What is wrong with one stops no other, and the same command again does only what is missing. All are built with the
+    settings given here, whatever their own pyproject.toml says; ask them together with [bold]codeintel sql
+    --store-root[/bold].
+
+    Exit codes: 0 all done; 1 some failed; 2 wrong use; 130 interrupted.
+    """
+    from codeintel.api import BuildInterruptedError  # noqa: PLC0415 - `--help` must not wait for engines
+    from codeintel.many import Outcome, build_many, repositories  # noqa: PLC0415 - as above
+
+    given = {
+        "targets": targets, "views": views, "analyses": analyses, "include": include, "exclude": exclude, "jobs": jobs,
+        "executor": executor, "ray_address": ray_address, "memory_limit": memory_limit, "strict": strict, "wait": wait,
+    }  # fmt: skip
+    settings = _given_settings(Path(), given, {})
+    found = repositories(listed)
+    outcomes: list[Outcome] = []
+
+    def told(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        if not as_json:
+            say(f"{len(outcomes)} of {len(found)} {outcome.name}: {outcome.status} {outcome.reason}".rstrip())
+
+    try:
+        build_many(found, store_root, settings=settings, told=told)
+    except BuildInterruptedError:
+        tell_many(outcomes, len(found), as_json)
+        _leave(130)
+    tell_many(outcomes, len(found), as_json)
+    if any(outcome.status == "failed" for outcome in outcomes):
         raise typer.Exit(1)
 
 
@@ -218,6 +283,9 @@ def sql(
         str, typer.Argument(help="A SELECT over the tables of the current run, or `-` to read it from stdin.")
     ],
     store: Store = None,
+    store_root: Annotated[
+        Path | None, typer.Option(readable=False, help="Ask all stores below; a column `repository` tells them apart.")
+    ] = None,
     run: Annotated[str | None, typer.Option(help="Another run than the current one.")] = None,
     artifacts: Annotated[
         bool, typer.Option("--artifacts", help="Also the run's artifacts: plan_tasks, task_runs, …")
@@ -232,8 +300,15 @@ def sql(
     import codeintel.api  # noqa: PLC0415 - as above
 
     text = sys.stdin.read() if query == "-" else query
+    if store_root is not None and (store or run or artifacts):
+        raise UsageError("--store-root asks for the current runs of all stores: no --store, --run or --artifacts")
     try:
-        found = codeintel.api.open(_store(store), run).rows(text, artifacts=artifacts)
+        if store_root is not None:
+            from codeintel.many import open_many  # noqa: PLC0415 - as above
+
+            found = open_many(store_root).rows(text)
+        else:
+            found = codeintel.api.open(_store(store), run).rows(text, artifacts=artifacts)
     except KeyboardInterrupt:
         _leave(130)
     write_rows(found, Format.json if as_json else form)

@@ -185,6 +185,10 @@ class Settings:
         "a Ray cluster.",
         _choice("local", "hamilton", "ray"),
     )
+    ray_address: str = _setting(
+        "", "Ray cluster that is there, `host:port` or `auto`; else one is started on this machine, and stopped.",
+        _text, shown="a cluster of its own",
+    )  # fmt: skip
     memory_limit: int | None = _setting(
         None, "Megabytes that the whole build should stay below; fewer jobs run at a time to keep it.", _integer(1)
     )
@@ -246,7 +250,7 @@ class Settings:
 
 
 MEANINGS: Mapping[str, Meaning] = {each.name: each.metadata["meaning"] for each in fields(Settings)}
-PLACES = ("hamilton_api_url", "openlineage")
+PLACES = ("hamilton_api_url", "openlineage", "ray_address")
 """Settings that say where something is sent or written to: a repository, which may be anybody's, has no say in them."""
 
 
@@ -318,7 +322,8 @@ _PAGE = """\
 A setting comes from the command line, else from the environment, else from `[tool.codeintel]` in the repository's
 `pyproject.toml`, else it has its default. In the environment the items of a list are separated by commas, and an empty
 variable counts as not set. A relative path is relative to the working directory, in `pyproject.toml` to the repository.
-An unknown name is an error, and so is a place to send or write to (`hamilton_api_url`, `openlineage`) in
+An unknown name is an error, and so is a place to send or write to (`hamilton_api_url`, `openlineage`,
+`ray_address`) in
 `pyproject.toml`: what leaves the machine is not for a repository to say.
 
 ```toml

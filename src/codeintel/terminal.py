@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # `--help` must not wait for engines
     import pyarrow as pa
 
     from codeintel.api import BuildResult, Watch
+    from codeintel.many import Outcome
     from codeintel.relspec.plan_diff import PlanDiff
 
 out, err = Console(), Console(stderr=True)
@@ -112,6 +113,34 @@ def tell(result: BuildResult, as_json: bool) -> None:
         say("--strict asks for no broken contracts")
     if result.status == "ok" and broken:
         say("what is wrong with files: codeintel sql 'SELECT * FROM extract_errors'")
+
+
+def tell_many(outcomes: list[Outcome], listed: int, as_json: bool) -> None:
+    """What became of many repositories: a row each, and a line for all."""
+    statuses = [outcome.status for outcome in outcomes]
+    counts = {name: statuses.count(name) for name in ("done", "unchanged", "failed")}
+    if as_json:
+        rows = [{"status": o.status, "reason": o.reason, **asdict(o)} for o in outcomes]
+        write_json({"listed": listed, **counts, "repositories": rows})
+        return
+    header = ("repository", "status", "files", "broken", "rows", "wall s", "CPU s", "MB", "reason")
+    rows = []
+    for o in outcomes:
+        figures: tuple[Any, ...] = ("", "", "", "", "", "")
+        if (r := o.result) is not None:
+            broken, held = r.files["recovered"] + r.files["failed"], sum(t["rows"] for t in r.tables.values())
+            figures = (
+                r.files["total"],
+                broken,
+                f"{held:,}",
+                f"{r.wall_s:.1f}",
+                f"{r.cpu_s:.1f}",
+                f"{r.peak_rss_mb:.0f}",
+            )
+        rows.append((o.name, o.status, *figures, o.reason))
+    print_rows(header, rows)
+    told = f"{counts['done']:,} done, {counts['unchanged']:,} unchanged, {counts['failed']:,} failed"
+    print_lines([f"{told}, of {listed:,}"])
 
 
 def write_json(value: Any) -> None:  # Any: whatever msgspec can encode

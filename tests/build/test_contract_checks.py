@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codeintel.hamilton_pipeline import contract_job
 from codeintel.hamilton_pipeline.contract_job import ContractJob, findings_of
 from codeintel.hamilton_pipeline.partition_jobs import store_rows
 from codeintel.relspec.pipeline import Contract, Reference, Table
@@ -55,6 +56,16 @@ def told(objects: Path, name: str, handles: dict[str, TableHandle], verified: Re
     tables, _ = ContractJob(objects, name, CONTRACTS[name], used, schemas, verified, unique).run()
     found = Result({table: dict(parts) for table, parts in tables.items()})
     return "; ".join(f"{f.rule}: {f.count}" for f in findings_of(objects, found)), found
+
+
+def test_a_table_that_is_not_held_at_once_is_checked_by_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"id": i, "path": "", "bucket": b} for b, ids in enumerate((range(6), range(5, 9), [3])) for i in ids]
+    links = [{"src": s, "dst": d, "path": "", "bucket": 0} for s, d in ((1, 8), (1, 9), (2, 7))]
+    handles = {"nodes": handle(tmp_path, "nodes", nodes), "edges": handle(tmp_path, "edges", links)}
+    at_once = [told(tmp_path, name, handles, None)[0] for name in ("nodes", "edges")]
+    monkeypatch.setattr(contract_job, "HELD_VALUES", 3)
+    assert [told(tmp_path, name, handles, None)[0] for name in ("nodes", "edges")] == at_once
+    assert at_once == ["id is unique: 4", "dst is in nodes.id: 1"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

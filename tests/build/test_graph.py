@@ -75,8 +75,8 @@ def test_a_name_leads_to_its_binding_and_that_to_what_binds_it(snapshot: codeint
 def test_builtins_and_outside_modules_are_external_nodes(snapshot: codeintel.Snapshot) -> None:
     found = rows(snapshot, "SELECT name FROM cpg_nodes WHERE kind = 'External' ORDER BY name")
     assert [name for (name,) in found] == [
-        "builtins.dict.get", "builtins.list", "builtins.print", "builtins.property", "math", "math.fsum", "os.path",
-        "os.path.join",
+        "builtins.dict", "builtins.dict.get", "builtins.float", "builtins.int", "builtins.list", "builtins.print",
+        "builtins.property", "builtins.str", "builtins.tuple", "math", "math.fsum", "os.path", "os.path.join",
     ]  # fmt: skip
     assert rows(snapshot, "SELECT DISTINCT path, label FROM cpg_nodes WHERE kind = 'External'") == [
         ("<external>", "DEPENDENCY")

@@ -59,7 +59,7 @@ def test_a_body_edit_extracts_one_file_and_its_undoing_none(make_repository: Mak
     codeintel.build(root, jobs=1)
     before = versions(store)
     text = (root / "shop/prices.py").read_text()
-    (root / "shop/prices.py").write_text(text.replace("return default", "return default or 0"))
+    (root / "shop/prices.py").write_text(text.replace("return default", "unread = 1\n    return default"))
     edited = codeintel.build(root, jobs=1)
     assert edited.files["extracted"] == 1
     assert {n for n, o in outcomes(store).items() if o == "reused"} >= {

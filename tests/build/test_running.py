@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_a_memory_limit_below_every_estimate_runs_tasks_one_at_a_time(make_repos
     codeintel.build(root, jobs=2)
     result = codeintel.build(root, jobs=2, memory_limit=1, cache_policy="off")
     assert (result.status, result.tasks["ran"]) == ("ok", result.tasks["planned"])
+
+
+def test_a_memory_limit_below_every_estimate_runs_jobs_one_at_a_time(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "HEAVY_ROWS", 0)
+    root = make_repository({f"m{i}.py": f"def f{i}(x):\n    return x + {i}\n" for i in range(20)})
+    result = codeintel.build(root, jobs=2, memory_limit=1)
+    spans = artifact(root, "SELECT started, ended FROM spans WHERE lane LIKE 'worker%' ORDER BY started")
+    assert result.status == "ok"
+    assert len(spans) > 20
+    for before, after in pairwise(spans):
+        assert float(str(before["ended"])) <= float(str(after["started"])), (before, after)
 
 
 def test_weights_are_learnt_and_change_no_signature(make_repository: Make) -> None:

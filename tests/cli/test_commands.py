@@ -125,7 +125,7 @@ def test_runs_lists_the_current_one(shop_store: Path) -> None:
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (("build", "nowhere"), 2, "nowhere does not exist"),
     (("build", ".", "--executor", "abacus"), 2, "must be one of local, hamilton, ray"),
-    (("build", ".", "--executor", "ray"), 2, "no executor 'ray'"),
+    (("build", ".", "--executor", "ray", "--ray-address", "ray://h:1"), 2, "takes the cluster itself"),
     (("build", ".", "--jobs", "0"), 2, "--jobs must be a whole number of at least 1"),
     (("build", ".", "--targets", "cpg_node"), 2, "did you mean cpg_nodes"),
     (("sql", "SELECT 1"), 3, "no store at"),

@@ -30,6 +30,8 @@ _FINDINGS = pa.schema({"rule": pa.string(), "count": pa.int64(), "rows": pa.list
 
 
 FINDINGS = "findings"
+HELD_VALUES = 20_000_000
+"""Values of a column that a check holds at a time; of more it looks at shares, or reads them again."""
 
 
 class Finding(NamedTuple):
@@ -63,6 +65,9 @@ class ContractJob:
     schemas: Mapping[str, pa.Schema]
     verified: Result | None = None
     unique: frozenset[Reference] = frozenset()
+
+    def reads(self) -> Iterable[TableHandle]:
+        return self.handles.values()
 
     def run(self) -> tuple[Tables, int]:
         try:
@@ -188,21 +193,30 @@ class _Check:
         own, leading = self.job.name, self.leading
         if any(r in self.job.unique and r.columns == (leading,) and not strays[r].by_bucket for r in strays):
             return
-        now, before = self.job.handles[own].partitions, self.verified.get(own, {})
-        added = []
-        for bucket in sorted(self.changed(own) & now.keys()):
-            new = self.values(own, now[bucket], leading)
-            added.append(_beyond(new, self.values(own, before[bucket], leading)) if bucket in before else new)
-        if not (fresh := _together(added)).size:
-            return
-        if before:  # each fresh value stands in its own bucket once, and must in no other
-            ordered = np.unique(fresh)
-            fresh = _together(_within(self.values(own, part, leading), ordered) for part in now.values())
-        seen = np.sort(fresh)
-        twice = np.unique(seen[1:][seen[1:] == seen[:-1]])
-        if len(twice):
+        rows = sum(part.rows for part in self.parts.values())
+        shares = 1 + rows // HELD_VALUES
+        if len(twice := np.sort(_together(self.repeated(own, leading, n, shares) for n in range(shares)))):
             hint = "if these are ids, two names share a hash: the setting namespace moves all of them"
             self.tell_of(self.job.contract.unique_rule, leading, twice, hint)
+
+    def repeated(self, own: str, leading: str, number: int, shares: int) -> np.ndarray:
+        """Values of one share of all, by their remainder, that stand in two buckets."""
+        now, before = self.parts, self.verified.get(own, {})
+
+        def values(part: Partition) -> np.ndarray:
+            return _share(self.values(own, part, leading), number, shares)
+
+        added = []
+        for bucket in sorted(self.changed(own) & now.keys()):
+            new = values(now[bucket])
+            added.append(_beyond(new, values(before[bucket])) if bucket in before else new)
+        if not (fresh := _together(added)).size:
+            return fresh
+        if before:  # each fresh value stands in its own bucket once, and must in no other
+            ordered = np.unique(fresh)
+            fresh = _together(_within(values(part), ordered) for part in now.values())
+        seen = np.sort(fresh)
+        return np.unique(seen[1:][seen[1:] == seen[:-1]])
 
     def check_found(self, reference: Reference, strays: _Strays) -> None:
         """What refers out of its bucket is found in some other. What was so before still is, unless it was lost."""
@@ -238,7 +252,8 @@ class _Check:
             return self.read[place]
         handle = TableHandle(table, "", {UNPARTITIONED: part})
         found = _distinct(read_buckets(self.job.objects, handle, self.job.schemas[table], columns=[column])[column])
-        if any(r.target == table and r.target_columns == (column,) for r in self.job.contract.references):
+        is_target = any(r.target == table and r.target_columns == (column,) for r in self.job.contract.references)
+        if is_target and sum(map(len, self.read.values())) + len(found) <= HELD_VALUES:
             self.read[place] = found  # looked into for every reference; the rest is read once and let go
         return found
 
@@ -261,6 +276,13 @@ class _Strays:
         values = _together(values for _, values in sorted(self.by_bucket.items()))
         kind = pa.int64() if values.dtype.kind == "i" else pa.string()
         return pa.table({"bucket": pa.array(_together(buckets), pa.int32()), "value": pa.array(values.tolist(), kind)})
+
+
+def _share(values: np.ndarray, number: int, shares: int) -> np.ndarray:
+    """One of so many shares of sorted values; what are no integers is all in the first."""
+    if shares == 1 or values.dtype.kind != "i":
+        return values if number == 0 else values[:0]
+    return values[values % shares == number]
 
 
 def _together(arrays: Iterable[np.ndarray]) -> np.ndarray:

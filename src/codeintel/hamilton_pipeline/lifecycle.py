@@ -83,6 +83,7 @@ class RunFrame:
         artifacts: Mapping[str, Sequence[Row]],
         errors: Mapping[str, str] | None = None,
         workers_peak: int = 0,
+        workers_cpu_s: float = 0.0,
         warnings: Mapping[str, str] | None = None,
         unchanged: bool = False,
     ) -> Manifest:
@@ -115,7 +116,7 @@ class RunFrame:
             handles={name: StoredHandle.of(handle) for name, handle in sorted(handles.items())},
             schemas=dict(schemas),
             wall_s=perf_counter() - self.clock,
-            cpu_s=cpu_seconds() - self.cpu_before,
+            cpu_s=cpu_seconds() - self.cpu_before + workers_cpu_s,
             peak_rss_mb=(peak_resident_bytes() + workers_peak) / 1e6,
             errors=dict(errors or {}),
             warnings=dict(warnings or {}),

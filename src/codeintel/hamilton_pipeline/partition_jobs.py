@@ -6,7 +6,6 @@ before a job needs one, and never Hamilton, because every worker pays for what i
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import sys
@@ -22,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from codeintel.errors import ContractError, DamagedObjectError, RunError
-from codeintel.hamilton_pipeline.process_usage import forget_peak, peak_resident_bytes
+from codeintel.hamilton_pipeline.process_usage import forget_peak, give_back_memory, peak_resident_bytes
 from codeintel.relspec.pipeline import Contract, ScalarFunction, Table, null_rule, unique_rule
 from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
 from codeintel.store.partitions import (
@@ -58,13 +57,13 @@ class Input:
 class Done:
     """What a job wrote, by table and bucket, with CPU seconds and the worker's peak resident bytes meanwhile.
 
-    `extracted` counts the source rows that were read anew. `started` and `ended` are readings of `perf_counter`, which
-    the processes of a machine share.
+    `worker` is its process id, with its node where there are several. `extracted` counts the source rows that were read
+    anew. `started` and `ended` are readings of `perf_counter`, which the processes of a machine share.
     """
 
     partitions: Tables
     cpu_s: float = 0.0
-    pid: int = 0
+    worker: str = ""
     peak_bytes: int = 0
     extracted: int = 0
     started: float = 0.0
@@ -87,6 +86,9 @@ class ExtractJob:
     previous: Mapping[int, Result] = field(default_factory=dict)
     dead: Mapping[str, str] = field(default_factory=dict)
     dry: bool = False
+
+    def reads(self) -> Iterable[TableHandle]:
+        return [self.source.handle]
 
     def run(self) -> tuple[Tables, int]:
         rows = self.source.read(self.objects)
@@ -194,6 +196,9 @@ class QueryJob:
     contract: Contract | None = None
     functions: Mapping[str, ScalarFunction] = field(default_factory=dict)
 
+    def reads(self) -> Iterable[TableHandle]:
+        return [each.handle for each in self.inputs.values()]
+
     def run(self) -> tuple[Tables, int]:
         # Extraction must not pay for the engine, nor planning: its digest of this code imports what is named by `from`.
         from codeintel.datafusion_engine import session  # noqa: PLC0415
@@ -219,6 +224,9 @@ class AnalysisJob:
     form: Format
     contract: Contract | None = None
 
+    def reads(self) -> Iterable[TableHandle]:
+        return [each.handle for each in self.inputs.values()]
+
     def run(self) -> tuple[Tables, int]:
         found = self.analyse(**{n: i.read(self.objects) for n, i in self.inputs.items()}, **self.parameters)
         return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0
@@ -228,6 +236,8 @@ class Job(Protocol):
     """Work that names its inputs by handle and answers with what it wrote, and how many source rows it read anew."""
 
     def run(self) -> tuple[Tables, int]: ...
+
+    def reads(self) -> Iterable[TableHandle]: ...
 
 
 def store_rows(
@@ -294,13 +304,11 @@ def shown(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> tuple[st
 def perform(job: Job) -> Done:
     """Run a job in this process and account for it."""
     started, used = time.perf_counter(), time.process_time()
-    if multiprocessing.parent_process() is not None:
-        forget_peak()
     partitions, extracted = job.run()
     return Done(
         partitions,
         time.process_time() - used,
-        os.getpid(),
+        str(os.getpid()),
         peak_resident_bytes(),
         extracted,
         started,
@@ -325,7 +333,12 @@ def perform_packed(task: str, job: bytes) -> Done:
         unpacked = pickle.loads(job)  # noqa: S301 - from the process that started this one
     except (AttributeError, ImportError) as error:
         raise _not_importable(task, error) from None
-    return perform(unpacked)
+    forget_peak()
+    try:
+        return perform(unpacked)
+    finally:
+        del unpacked
+        give_back_memory()
 
 
 def _not_importable(task: str, error: Exception) -> RunError:

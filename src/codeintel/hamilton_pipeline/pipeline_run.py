@@ -6,7 +6,7 @@ A build in which nothing changed ends before any of that: `unchanged_run` import
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ from codeintel.store.runs import (
 )
 
 if TYPE_CHECKING:  # a build with nothing to do must not pay for them
+    from codeintel.hamilton_pipeline.crew import Crew
     from codeintel.hamilton_pipeline.modules.tasks import Bench
     from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline
     from codeintel.hamilton_pipeline.telemetry import Tracking
@@ -153,22 +154,27 @@ def run_plan(
     settings: Settings,
     watch: Watch,
     identity: str,
+    hired: Crew | None = None,
 ) -> Manifest:
     """Run what has to run of `plan`, with the store's lock held, and publish what it made if all of it is well.
+
+    Its jobs go to who is `hired`, else to workers that end with the run.
 
     A failed or interrupted run leaves a manifest too, and the run before stays current. Raises UsageError for what only
     a source could tell to be wrong use, AdmissionError for what the plan does not list.
     """
     from codeintel.hamilton_pipeline import contract_results  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.crew import crew  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
-    from codeintel.hamilton_pipeline.workers import process_workers  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.workers import worker_peaks  # noqa: PLC0415 - see the top
 
     store, repository = frame.store, str(parameters.get("repository", ""))
     before = {name: stored.handle(name) for name, stored in (frame.before.handles if frame.before else {}).items()}
     with (
         closing(Results(store.cache, store.objects)) as results,
-        process_workers(settings.jobs, pandas=bool(pipeline.analyses)) as workers,
+        nullcontext(hired) if hired else crew(settings, pandas=wants_pandas(pipeline)) as hands,
     ):
+        workers = hands(store, parameters)
         while True:
             predicted = predict(plan, readings, results, reuse=settings.cache_policy != "off")
             bench = Bench(
@@ -233,8 +239,15 @@ def run_plan(
         artifacts=artifacts,
         errors={outcome.nodes[n].task or n: _one_line(e) for n, e in outcome.failed.items()},
         warnings=warnings,
-        workers_peak=sum(workers.peaks.values()),
+        workers_peak=sum(worker_peaks(workers.usage).values()),
+        workers_cpu_s=workers.uncounted_cpu_s,
     )
+
+
+def wants_pandas(pipeline: Pipeline) -> bool:
+    """Whether somebody else's code runs in workers, which may want pandas: this package's own does without."""
+    own = __name__.partition(".")[0]
+    return any(analyse.__module__.partition(".")[0] != own for analyse in pipeline.analyses.values())
 
 
 def _graph(tracking: Tracking, plan: ExecutionPlan, bench: Bench) -> bytes:
@@ -353,6 +366,7 @@ def _task_runs(plan: ExecutionPlan, bench: Bench, done: _Executed) -> dict[str, 
             task.signature if task else "",
             cpu_s=round(used.cpu_s, 6) if used else 0.0,
             peak_mb=round(sum(used.peaks.values()) / 1e6, 1) if used else 0.0,
+            worker_mb=round(max(used.peaks.values(), default=0) / 1e6, 1) if used else 0.0,
         )
     return runs
 
@@ -367,10 +381,10 @@ def _spans(
         if node.done >= 0:
             times = round(node.started + late, 6), round(node.ended + late, 6)
             rows.append((node.thread or DRIVER, node.task or "", node.node, *times))
-    jobs = sorted((start, end, pid, task) for task, used in usage.items() for pid, start, end in used.spans)
-    numbers = {pid: number for number, pid in enumerate(dict.fromkeys(pid for _, _, pid, _ in jobs))}
-    for start, end, pid, task in jobs:
-        rows.append((f"worker {numbers[pid]}", task, task, round(start - clock, 6), round(end - clock, 6)))
+    jobs = sorted((start, end, worker, task) for task, used in usage.items() for worker, start, end in used.spans)
+    numbers = {worker: number for number, worker in enumerate(dict.fromkeys(worker for _, _, worker, _ in jobs))}
+    for start, end, worker, task in jobs:
+        rows.append((f"worker {numbers[worker]}", task, task, round(start - clock, 6), round(end - clock, 6)))
     return sorted(rows, key=lambda row: (row[0], row[3], row[2]))
 
 

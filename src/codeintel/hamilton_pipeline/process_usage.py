@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import resource
 import sys
+from functools import cache
 from pathlib import Path
 
 
@@ -18,6 +20,26 @@ def forget_peak() -> None:
     """Let the peak begin anew. Where the system cannot, it stays that of the process's life."""
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """What a process, this one by default, holds now; 0 where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{'self' if pid is None else pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):  # not Linux, or it has ended
+        return 0
+    return pages * resource.getpagesize()
+
+
+def give_back_memory() -> None:
+    """Hand what was freed back to the system. The allocator would keep it for a job that may never come."""
+    with contextlib.suppress(OSError, AttributeError):  # not the GNU C library
+        _libc().malloc_trim(0)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 def peak_resident_bytes() -> int:

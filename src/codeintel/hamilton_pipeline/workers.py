@@ -8,19 +8,23 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from threading import Lock
+from time import sleep
 from types import ModuleType
 from typing import Any, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
+from codeintel.hamilton_pipeline.memory_budget import MemoryBudget
 from codeintel.hamilton_pipeline.partition_jobs import Done, Job, packed, perform, perform_packed, prepare_worker
 
 
@@ -34,20 +38,28 @@ class WorkerDiedError(Exception):
 
 @dataclass(slots=True)
 class Usage:
-    """What a task took: CPU seconds, and by worker process id the most resident bytes while it ran.
+    """What a task took: CPU seconds, and by worker process the most resident bytes while it ran.
 
-    `spans` says when worker processes were at it: (process id, start, end), readings of `perf_counter`.
+    `workers_cpu_s` is the part of the CPU seconds that worker processes took. `spans` says when they were at it:
+    (process, start, end), readings of `perf_counter`.
     """
 
     cpu_s: float = 0.0
-    peaks: dict[int, int] = field(default_factory=dict)
-    spans: list[tuple[int, float, float]] = field(default_factory=list)
+    workers_cpu_s: float = 0.0
+    peaks: dict[str, int] = field(default_factory=dict)
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
 
 
 class Workers(Protocol):
-    """Runs a task's jobs, in any order, and yields what each one did as it ends. `usage` is by task."""
+    """Runs a task's jobs, in any order, and yields what each one did as it ends. `usage` is by task.
+
+    `uncounted_cpu_s` are CPU seconds of processes that the driver does not wait for as for its children.
+    """
 
     usage: dict[str, Usage]
+
+    @property
+    def uncounted_cpu_s(self) -> float: ...
 
     def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]: ...
 
@@ -92,57 +104,99 @@ def _without_working_directory() -> Iterator[None]:
             multiprocessing.util._args_from_interpreter_flags = flags  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
 
 
+def account(usage: dict[str, Usage], task: str, done: Done, lock: Lock) -> Done:
+    """Add what a job took to what its task did."""
+    with lock:
+        used = usage.setdefault(task, Usage())
+        used.cpu_s += done.cpu_s
+        if done.worker != str(os.getpid()):  # what the driver holds is not the task's
+            used.workers_cpu_s += done.cpu_s
+            used.peaks[done.worker] = max(used.peaks.get(done.worker, 0), done.peak_bytes)
+            used.spans.append((done.worker, done.started, done.ended))
+    return done
+
+
+def worker_peaks(usage: Mapping[str, Usage]) -> dict[str, int]:
+    """Most resident bytes of each worker process."""
+    peaks: dict[str, int] = {}
+    for used in usage.values():
+        for worker, peak in used.peaks.items():
+            peaks[worker] = max(peaks.get(worker, 0), peak)
+    return peaks
+
+
+_ALL_DIED = "the worker processes died"
+_LOOK_EVERY = 0.1  # seconds between looks for memory that a job of another task gave back
+
+
 @dataclass(slots=True)
 class ProcessWorkers:
     """Heavy jobs go to processes started on first use, light ones run in the calling thread."""
 
     jobs: int
     pandas: bool = False
+    budget: MemoryBudget | None = None
     usage: dict[str, Usage] = field(default_factory=dict)
+    lent: bool = False
     _pools: list[tuple[int, ProcessPool]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
+
+    def for_a_run(self, budget: MemoryBudget | None, *, lent: bool) -> ProcessWorkers:
+        """The same processes, with an account of their own; `lent` if they go on after that run."""
+        return replace(self, budget=budget, usage={}, lent=lent)
+
+    @property
+    def uncounted_cpu_s(self) -> float:
+        """Nothing of children that end with the run: the system counts those."""
+        return sum(used.workers_cpu_s for used in self.usage.values()) if self.lent else 0.0
 
     def run(self, task: str, jobs: Sequence[Job], *, heavy: bool) -> Iterator[tuple[Job, Done | WorkerDiedError]]:
         if not heavy:
             for job in jobs:
-                yield job, self._accounted(task, perform(job))
+                yield job, account(self.usage, task, perform(job), self._lock)
             return
         pool = self._started(len(jobs))
-        ready = [(job, packed(task, job)) for job in jobs]
-        futures: dict[Future[Done], Job] = {pool.schedule(perform_packed, args=(task, p)): job for job, p in ready}
+        waiting = deque(jobs)
+        flying: dict[Future[Done], Job] = {}
         try:
-            for future in as_completed(futures):
-                job = futures[future]
-                try:
-                    yield job, self._accounted(task, future.result())
-                except ProcessExpired as error:
-                    yield job, WorkerDiedError(job, f"the worker process died ({_death(error.exitcode)})")
+            while waiting or flying:
+                for job in self._room(task, waiting, flying):
+                    try:
+                        flying[pool.schedule(perform_packed, args=(task, packed(task, job)))] = job
+                    except RuntimeError:  # it broke since it was looked at
+                        yield job, self._ended(task, job, WorkerDiedError(job, _ALL_DIED))
+                if not flying:
+                    sleep(_LOOK_EVERY)
+                ended, _ = wait(flying, _LOOK_EVERY if waiting else None, FIRST_COMPLETED)
+                for future in ended:
+                    job = flying.pop(future)
+                    yield job, self._ended(task, job, _became(job, future))
         finally:
-            for future in futures:
+            for future, job in flying.items():
                 future.cancel()
+                self._ended(task, job, WorkerDiedError(job, _ALL_DIED))
 
-    @property
-    def peaks(self) -> dict[int, int]:
-        """Most resident bytes of each worker process, by process id."""
-        peaks: dict[int, int] = {}
-        for used in self.usage.values():
-            for pid, peak in used.peaks.items():
-                peaks[pid] = max(peaks.get(pid, 0), peak)
-        return peaks
+    def _room(self, task: str, waiting: deque[Job], flying: Mapping[Future[Done], Job]) -> Iterator[Job]:
+        """Jobs to send now: all of them, or as many as there are processes, and memory for."""
+        while waiting:
+            if self.budget is not None and not (len(flying) < self.jobs and self.budget.may_start(task, waiting[0])):
+                return
+            yield waiting.popleft()
 
-    def _accounted(self, task: str, done: Done) -> Done:
-        with self._lock:
-            used = self.usage.setdefault(task, Usage())
-            used.cpu_s += done.cpu_s
-            if done.pid != os.getpid():  # what the driver holds is not the task's
-                used.peaks[done.pid] = max(used.peaks.get(done.pid, 0), done.peak_bytes)
-                used.spans.append((done.pid, done.started, done.ended))
-        return done
+    def _ended(self, task: str, job: Job, became: Done | WorkerDiedError) -> Done | WorkerDiedError:
+        done = became if isinstance(became, Done) else None
+        if self.budget is not None:
+            self.budget.ended(task, job, done.peak_bytes if done else 0)
+        return became if done is None else account(self.usage, task, done, self._lock)
 
     def _started(self, jobs: int) -> ProcessPool:
         """A pool for that many jobs: no process is started that would have none."""
         size = min(self.jobs, jobs)
         with self._lock:
+            while self._pools and not self._pools[-1][1].active:
+                _, broken = self._pools.pop()
+                broken.stop()
+                broken.join()
             if not self._pools or self._pools[-1][0] < size:
                 with _without_working_directory():
                     resource_tracker.ensure_running()
@@ -169,6 +223,16 @@ def process_workers(jobs: int, *, pandas: bool) -> Iterator[ProcessWorkers]:
         workers.close(at_once=True)
         raise
     workers.close(at_once=False)
+
+
+def _became(job: Job, future: Future[Done]) -> Done | WorkerDiedError:
+    """What became of a job. Raises what it raised."""
+    try:
+        return future.result()
+    except ProcessExpired as error:
+        return WorkerDiedError(job, f"the worker process died ({_death(error.exitcode)})")
+    except BrokenProcessPool:  # one died that had no job, and with it their common pipe
+        return WorkerDiedError(job, _ALL_DIED)
 
 
 def _death(code: int) -> str:

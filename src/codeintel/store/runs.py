@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -43,7 +43,8 @@ class StoredHandle(msgspec.Struct, frozen=True):
 class TaskRun(msgspec.Struct, frozen=True):
     """What became of one task: `ran`, `reused`, `skipped`, `failed`, …, with the reason and what it took.
 
-    `seconds` are wall time in the driver, `cpu_s` and `peak_mb` (megabytes) what its workers used together.
+    `seconds` are wall time in the driver, `cpu_s` and `peak_mb` (megabytes) what its workers used together, `worker_mb`
+    the most that one of them did.
     """
 
     outcome: str
@@ -52,6 +53,7 @@ class TaskRun(msgspec.Struct, frozen=True):
     signature: str = ""
     cpu_s: float = 0.0
     peak_mb: float = 0.0
+    worker_mb: float = 0.0
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -129,11 +131,19 @@ def task_seconds(store: Store) -> list[tuple[str, float]]:
 
 
 def task_memory(store: Store) -> dict[str, float]:
-    """Most megabytes that each task's workers took in the store's last runs."""
+    """Most megabytes that each task's workers took together in the store's last runs."""
+    return _most((name, run.peak_mb) for runs in _last_runs(store) for name, run in runs.items())
+
+
+def task_needs(store: Store) -> dict[str, float]:
+    """Most megabytes that one worker process took for each task in the store's last runs."""
+    return _most((name, run.worker_mb) for runs in _last_runs(store) for name, run in runs.items())
+
+
+def _most(figures: Iterable[tuple[str, float]]) -> dict[str, float]:
     most: dict[str, float] = {}
-    for runs in _last_runs(store):
-        for name, run in runs.items():
-            most[name] = max(most.get(name, 0.0), run.peak_mb)
+    for name, figure in figures:
+        most[name] = max(most.get(name, 0.0), figure)
     return most
 
 

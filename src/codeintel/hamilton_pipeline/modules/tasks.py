@@ -213,12 +213,17 @@ def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, 
     ]
     total, finished = source.rows, source.rows - todo.rows
     bench.progress(task.name, finished, total)
+    died: set[frozenset[int] | None] = set()
     while waiting:
         again: list[Job] = []
         for job, done in bench.workers.run(task.name, waiting, heavy=True):
             assert isinstance(job, ExtractJob)
             if isinstance(done, WorkerDiedError):
-                again.append(_without_deadly_files(bench, task, job, done.reason))
+                # A machine that goes away, or whoever kills a process, costs its jobs one more run: only a job of which
+                # two died is looked into.
+                is_second = job.source.buckets in died
+                died.add(job.source.buckets)
+                again.append(_without_deadly_files(bench, task, job, done.reason) if is_second else job)
                 continue
             made = {
                 b: Result({t: {b: p[b]} if b in p else {} for t, p in done.partitions.items()}, source.partitions[b])
