@@ -47,14 +47,12 @@ class Attributes(Values):
         super().__init__(program.count)
         self.program, self.modules, self.exports, self.bases, self.metas = program, modules, exports, bases, metas
         self.orders = linearised({cls: [b for b in own if isinstance(b, int)] for cls, own in bases.items()})
-        self.name: dict[int, str] = {}
-        self.sort: dict[int, int] = {}
-        self.around: dict[int, int] = {}
-        self.members: dict[tuple[int, str], int] = {}
-        self.stars: dict[int, list[str]] = defaultdict(list)
-        self.own_names: dict[int, list[str]] = defaultdict(list)
+        defined = program.definitions
+        self.name, self.sort, self.around = defined.name, defined.sort, defined.around
+        self.members, self.own_names, self.stars = defined.members, defined.own_names, defined.stars
+        self.special_names = defined.special_names
         self.below: dict[int, list[int]] = defaultdict(list)
-        self.stored: set[str] = set()
+        self.stored = set(defined.stored)
         self.likes: dict[tuple[int, str], list[str]] = {}
         self.attributes: dict[tuple[int, str], int] = {}
         self.instance_slots: dict[tuple[int, str], int] = {}
@@ -68,26 +66,13 @@ class Attributes(Values):
         self._define()
 
     def _define(self) -> None:
-        defined = self.program["define"]
         kinds = {MODULE: Kind.MODULE, CLASS: Kind.CLASS, FUNCTION: Kind.FUNCTION, GENERATOR: Kind.FUNCTION,
                  LAMBDA: Kind.FUNCTION}  # fmt: skip
-        for slot, name, sort, source in zip(
-            defined.target, defined.name, defined.position, defined.source, strict=True
-        ):
-            self.name[slot], self.sort[slot], self.around[slot] = name or "", sort, source
+        for slot, sort in self.sort.items():
             self.put(slot, self.value(kinds[sort], slot))
-        member = self.program["member"]
-        for home, binding, name in zip(member.target, member.source, member.name, strict=True):
-            self.members[home, name or ""] = binding
-            self.own_names[home].append(name or "")
-        star = self.program["star"]
-        for home, name in zip(star.target, star.name, strict=True):
-            self.stars[home].append(name or "")
         for cls in sorted(self.orders):
             for above in self.orders[cls][1:]:
                 self.below[above].append(cls)
-        self.stored.update(name or "" for name in self.program["store"].name)
-        self.special_names = {name for _, name in self.members if name.startswith("__")}
 
     # --- modules
 

@@ -46,9 +46,10 @@ class Guesses(LibraryModels):
                 self.homes_of[name or ""].add(cls)
 
     def guess(self) -> None:
-        """Put into slots what they may hold."""
+        """Put into parameters what they may hold."""
         for slot, names in sorted(self.read_from.items()):
-            if any(self.kinds[value] not in _UNKNOWN for value in self.held(slot)):
+            is_parameter = slot in self.binding_of
+            if not is_parameter or any(self.kinds[value] not in _UNKNOWN for value in self.held(slot)):
                 continue
             telling = frozenset(names) - _COMMON
             if telling:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 
 import numpy as np
@@ -54,6 +57,20 @@ class Rows:
         return self._columns[5].tolist()
 
 
+@dataclass(slots=True)
+class Definitions:
+    """What a program defines, by slot, and what is in modules and classes by name; not to be changed."""
+
+    name: dict[int, str] = field(default_factory=dict)
+    sort: dict[int, int] = field(default_factory=dict)
+    around: dict[int, int] = field(default_factory=dict)
+    members: dict[tuple[int, str], int] = field(default_factory=dict)
+    own_names: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    stars: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    stored: frozenset[str] = frozenset()  # names of attributes that anything is stored in
+    special_names: frozenset[str] = frozenset()
+
+
 _NONE = Rows(tuple(np.zeros(0, np.int64) for _ in range(6)), np.zeros(0, object))
 
 
@@ -95,9 +112,27 @@ class Program:
     def __getitem__(self, op: str) -> Rows:
         return self.rows.get(op, _NONE)
 
+    @cached_property
+    def definitions(self) -> Definitions:
+        found = Definitions()
+        rows = self["define"]
+        for slot, name, sort, source in zip(rows.target, rows.name, rows.position, rows.source, strict=True):
+            found.name[slot], found.sort[slot], found.around[slot] = name or "", sort, source
+        rows = self["member"]
+        for home, binding, name in zip(rows.target, rows.source, rows.name, strict=True):
+            found.members[home, name or ""] = binding
+            found.own_names[home].append(name or "")
+        rows = self["star"]
+        for home, name in zip(rows.target, rows.name, strict=True):
+            found.stars[home].append(name or "")
+        found.stored = frozenset(name or "" for name in self["store"].name)
+        found.special_names = frozenset(name for _, name in found.members if name.startswith("__"))
+        return found
+
     def restricted(self, ops: Sequence[str], targets: set[int]) -> Program:
-        """The same program with only those rows of the given ops whose targets are wanted."""
+        """The same program with only those rows of the given ops, none of definitions, whose targets are wanted."""
         part = copy(self)
+        part.definitions = self.definitions
         wanted = np.zeros(self.count, bool)
         wanted[list(targets)] = True
         part.rows = self.rows | {op: self[op].where(wanted[self[op].targets]) for op in ops}
