@@ -37,6 +37,11 @@ bench: $(VENV)/.test $(VENV)/.bench
 	$(BIN)/python benchmarks/recovery.py
 	$(BIN)/python benchmarks/def_use.py
 	$(BIN)/python benchmarks/def_use_trace.py
+	$(BIN)/python benchmarks/callgraph.py
+	$(BIN)/python benchmarks/references.py
+	$(BIN)/python benchmarks/mro.py
+	$(BIN)/python benchmarks/resolution.py
+	$(BIN)/python benchmarks/call_trace.py
 	$(BIN)/python benchmarks/job_overhead.py
 	$(BIN)/python benchmarks/many.py
 	$(BIN)/python benchmarks/ray_executor.py
