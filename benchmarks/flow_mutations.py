@@ -157,7 +157,8 @@ def is_shown_by_the_pages(module: str, tree: ast.Module) -> bool:
     extract = sys.modules["codeintel.extract.python_facts"].python_facts
     pages = [page.read_text("utf-8") for page in specs.PAGES]
     facts = iter(specs.rows_of([source for page in pages for source in specs.sources_of(page)], extract))
-    return all(specs.rewritten(page, facts) == page for page in pages)
+    found = map(specs.shown, facts)
+    return all(specs.rewritten(page, found) == page for page in pages)
 
 
 def known() -> dict[str, str]:

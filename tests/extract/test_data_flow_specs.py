@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.extract.test_flow_specs import names_of, rows_of
+from tests.extract.test_flow_specs import names_of, rewritten, rows_of, sources_of
 
 PAGES = sorted((Path(__file__).parent / "data_flow_specs").glob("*.md"))
 CASE = re.compile(r"```python\n(.*?)```((?:\n+```(?:def-use|undefined)\n.*?```)*)", re.DOTALL)
 READ = ("ast_nodes", "flow_nodes", "reaching_definitions", "undefined_uses")
-SHOWN = re.compile(r"```([\w-]+)\n(.*?)```", re.DOTALL)
 
 
 def shown(source: str) -> dict[str, str]:
@@ -36,22 +35,17 @@ def shown(source: str) -> dict[str, str]:
     return {block: "".join(f"{line}\n" for line in listed) for block, listed in lines.items()}
 
 
-def rewritten(page: str) -> str:
-    def case(match: re.Match[str]) -> str:
-        now = shown(match[1])
-        blocks = SHOWN.findall(match[2])
-        return f"```python\n{match[1]}```" + "".join(f"\n```{name}\n{now[name]}```" for name, _ in blocks)
-
-    return CASE.sub(case, page)
+def rewritten_page(page: str) -> str:
+    return rewritten(page, map(shown, sources_of(page, CASE)), CASE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_shows_what_reaches_what(page: Path) -> None:
     text = page.read_text("utf-8")
     assert CASE.search(text)
-    assert rewritten(text) == text
+    assert rewritten_page(text) == text
 
 
 if __name__ == "__main__":
     for path in PAGES:
-        path.write_text(rewritten(path.read_text("utf-8")), "utf-8")
+        path.write_text(rewritten_page(path.read_text("utf-8")), "utf-8")

@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,7 +29,7 @@ PAGES = sorted(
 )
 READ = ("ast_nodes", "flow_nodes", "cfg_edges", "dominance_edges", "unreachable_nodes")
 CASE = re.compile(r"```python\n(.*?)```((?:\n+```(?:cfg|straight|cdg|dom|pdom|unreachable)\n.*?```)*)", re.DOTALL)
-SHOWN = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+SHOWN = re.compile(r"```([\w-]+)\n(.*?)```", re.DOTALL)
 
 
 Extract = Callable[..., dict[str, pa.Table]]
@@ -92,20 +92,20 @@ def shown(facts: Rows) -> dict[str, str]:
     return {block: "".join(f"{line}\n" for line in lines) for block, lines in found.items()}
 
 
-def sources_of(page: str) -> list[str]:
-    return [match[1] for match in CASE.finditer(page)]
+def sources_of(page: str, cases: re.Pattern[str] = CASE) -> list[str]:
+    return [match[1] for match in cases.finditer(page)]
 
 
-def rewritten(page: str, facts: Iterable[Rows]) -> str:
-    """The page with the blocks it has as they are for the facts of its cases."""
-    each = iter(facts)
+def rewritten(page: str, found: Iterable[Mapping[str, str]], cases: re.Pattern[str] = CASE) -> str:
+    """The page with the blocks it has as they are found for its cases."""
+    each = iter(found)
 
     def case(match: re.Match[str]) -> str:
-        now = shown(next(each))
+        now = next(each)
         blocks = SHOWN.findall(match[2])
         return f"```python\n{match[1]}```" + "".join(f"\n```{name}\n{now[name]}```" for name, _ in blocks)
 
-    return CASE.sub(case, page)
+    return cases.sub(case, page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -113,7 +113,7 @@ def test_a_page_shows_the_flow_there_is(page: Path) -> None:
     text = page.read_text("utf-8")
     sources = sources_of(text)
     assert sources
-    assert rewritten(text, rows_of(sources)) == text
+    assert rewritten(text, map(shown, rows_of(sources))) == text
 
 
 def test_the_pages_have_every_kind_of_statement_expression_and_pattern() -> None:
@@ -125,4 +125,4 @@ def test_the_pages_have_every_kind_of_statement_expression_and_pattern() -> None
 if __name__ == "__main__":
     for path in PAGES:
         read = path.read_text("utf-8")
-        path.write_text(rewritten(read, rows_of(sources_of(read))), "utf-8")
+        path.write_text(rewritten(read, map(shown, rows_of(sources_of(read)))), "utf-8")

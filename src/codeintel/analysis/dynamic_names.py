@@ -87,10 +87,9 @@ class DynamicNames(Narrowing):
 
     def module_of(self, site: int) -> int:
         """The slot of the module that a call stands in; -1 if nobody knows."""
-        return self.module_at.get(int(self.paths_of_slots[site]), -1) if 0 <= site < self.program.count else -1
+        return self.module_at.get(int(self.program.path_of[site]), -1) if 0 <= site < self.program.count else -1
 
     def start_dynamic_names(self) -> None:
-        self.paths_of_slots = self.program.path_of
         self.literals = set(self.program["constant"].target)
         defined = self.program["define"]
         self.module_at = {

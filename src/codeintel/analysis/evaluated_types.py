@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from codeintel.analysis.program import PARAMETERS
 from codeintel.analysis.solver import Solver
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import Kind, type_path
 from codeintel.hashing import external_id
 
 _GIVES = (*PARAMETERS, "copy", "call", "load", "item", "slice", "unpack", "iterate", "enter", "caught", "special")
@@ -71,7 +71,7 @@ def _type(solver: Solver, value: int) -> tuple[int, str, str] | None:
     if kind in (Kind.INSTANCE, Kind.OPEN):
         return int(solver.program.ids[parts[0]]), "class", solver.name[parts[0]]
     if kind in _BUILTIN:
-        name = parts[0] if "." in parts[0] else f"builtins.{parts[0]}"
+        name = type_path(parts[0])
     elif kind == Kind.GENERATOR:
         name = "types.GeneratorType"
     elif kind == Kind.RESULT:

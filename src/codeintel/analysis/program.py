@@ -132,13 +132,13 @@ class Program:
     def restricted(self, ops: Sequence[str], targets: set[int]) -> Program:
         """The same program with only those rows of the given ops, none of definitions, whose targets are wanted."""
         part = copy(self)
-        part.definitions = self.definitions
+        part.definitions, part.path_of = self.definitions, self.path_of
         wanted = np.zeros(self.count, bool)
         wanted[list(targets)] = True
         part.rows = self.rows | {op: self[op].where(wanted[self[op].targets]) for op in ops}
         return part
 
-    @property
+    @cached_property
     def path_of(self) -> np.ndarray:
         """By slot, the file of a row that it is the target of; -1 for none."""
         found = np.full(self.count, -1, np.int64)

@@ -14,7 +14,7 @@ from codeintel.analysis.evaluated_types import type_rows
 from codeintel.analysis.program import CLASS, LAMBDA, Modules, Program, exported
 from codeintel.analysis.references import Row, reference_rows
 from codeintel.analysis.solver import Solver, hierarchy
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import Kind, type_path
 from codeintel.hashing import external_id
 from codeintel.relspec.pipeline import analysis
 
@@ -91,7 +91,7 @@ def callee_name(solver: Solver, value: int) -> str | None:
         case Kind.EXTERNAL:
             return str(parts[0])
         case Kind.METHOD:
-            return f"{'' if '.' in parts[0] else 'builtins.'}{parts[0]}.{parts[1]}"
+            return f"{type_path(parts[0])}.{parts[1]}"
     return None
 
 

@@ -207,4 +207,9 @@ class Values:
                         function(value, *given)
 
 
+def type_path(name: str) -> str:
+    """The import path of the type of a value that is not of the program: that of a builtin has no dot."""
+    return name if "." in name else f"builtins.{name}"
+
+
 _EMPTY: frozenset[int] = frozenset()
