@@ -68,7 +68,7 @@ class Kind:
     GETTER = 25  # what `operator.itemgetter` and its like give
 
 
-Handler = tuple[Callable[..., None], tuple[Any, ...]]  # called with each new value and the arguments
+Handler = Callable[..., None]  # called with each new value and arguments
 
 
 class Values:
@@ -78,7 +78,7 @@ class Values:
         # Never changed in place: most slots hold what another one does, and share it.
         self.sets: list[frozenset[int] | None] = [None] * count
         self.edges: list[list[int] | None] = [None] * count
-        self.handlers: list[list[Handler] | None] = [None] * count
+        self.handlers: list[list[Any] | None] = [None] * count  # function, arguments, function, arguments, …
         self.fresh: dict[int, frozenset[int]] = {}
         self.queue: deque[int] = deque()
         self.jobs: deque[tuple[Callable[..., None], tuple[Any, ...], list[Any]]] = deque()
@@ -86,6 +86,8 @@ class Values:
         self.parts: list[tuple[Any, ...]] = []
         self.numbers: dict[tuple[Any, ...], int] = {}
         self.alone: dict[int, frozenset[int]] = {}
+        self.alike: dict[frozenset[int], frozenset[int]] = {}  # equal sets are one
+        self.methods: dict[Handler, Handler] = {}  # bound methods, each made once
         self.constants: set[int] = set()
         self.wide: set[int] = set()
         self.receivers: dict[int, int] = {}  # slots of `self`, with the open instance they widen to
@@ -135,7 +137,11 @@ class Values:
             new = self._narrowed(slot, have, new)
             if not new:
                 return
-        self.sets[slot] = have | new if have else new
+        if have:
+            whole = have | new
+            self.sets[slot] = self.alike.setdefault(whole, whole)
+        else:
+            self.sets[slot] = new
         fresh = self.fresh.get(slot)
         if fresh is None:
             self.fresh[slot] = new
@@ -170,11 +176,12 @@ class Values:
 
     def watch(self, slot: int, function: Callable[..., None], *arguments: Any) -> None:
         """Call `function` with each value that `slot` holds, now or later, and the arguments."""
+        function = self.methods.setdefault(function, function)
         handlers = self.handlers[slot]
         if handlers is None:
-            self.handlers[slot] = [(function, arguments)]
+            self.handlers[slot] = [function, arguments]
         else:
-            handlers.append((function, arguments))
+            handlers += function, arguments
         # What is still to flow from there reaches the new handler with the rest; nothing is called from in here, or
         # chains of calls in the program would be chains of calls in this one.
         if (have := self.sets[slot]) and (old := have - self.fresh.get(slot, _EMPTY)):
@@ -202,7 +209,8 @@ class Values:
                     pour(target, new)
             if watching := handlers[slot]:
                 ordered = sorted(new) if len(new) > 1 else new
-                for function, given in watching[:]:
+                each = iter(watching[:])
+                for function, given in zip(each, each, strict=True):
                     for value in ordered:
                         function(value, *given)
 
