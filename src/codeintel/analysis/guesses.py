@@ -8,7 +8,7 @@ parameter, then the parameter is such an instance. Names that values of builtin 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from codeintel.analysis.library_models import LibraryModels
 from codeintel.analysis.program import CLASS
@@ -82,19 +82,25 @@ class Guesses(LibraryModels):
         Whatever its instances inherit may then be called on them.
         """
         made = {self.parts[value][0] for value, kind in enumerate(self.kinds) if kind == Kind.INSTANCE}
+        inherited: dict[tuple[int, ...], list[tuple[str, int]]] = {}
         for cls in sorted(cls for cls in self.orders.keys() - made if not self.below[cls]):
-            value = self.value(Kind.INSTANCE, cls)
-            for name, home in self._inherited(cls).items():
-                for member in self.held(self.members[home, name]):
-                    if self.kinds[member] == Kind.FUNCTION:
-                        for slot in self.functions[self.parts[member][0]].positional[:1]:
-                            self.put(slot, value)
+            value, above = self.value(Kind.INSTANCE, cls), self.order(cls)[1:]
+            if (slots := inherited.get(above)) is None:
+                slots = inherited[above] = self._receivers(above)
+            own = {*self.own_names[cls]}
+            for name, slot in slots:
+                if name not in own:
+                    self.put(slot, value)
 
-    def _inherited(self, cls: int) -> dict[str, int]:
-        """By name, the class above that has it."""
-        order = self.order(cls)
-        found = {name: home for home in reversed(order[1:]) for name in self.own_names[home]}
-        return {name: home for name, home in found.items() if (cls, name) not in self.members}
+    def _receivers(self, order: Sequence[int]) -> list[tuple[str, int]]:
+        """The first parameters of the methods that these classes have, by name."""
+        homes = {name: home for home in reversed(order) for name in self.own_names[home]}
+        return [
+            (name, own.positional[0])
+            for name, home in homes.items()
+            for member in self.held(self.members[home, name])
+            if self.kinds[member] == Kind.FUNCTION and (own := self.functions[self.parts[member][0]]).positional
+        ]
 
     def begin_texts(self) -> None:
         """Texts of which only the beginning is known."""

@@ -160,11 +160,12 @@ class Values:
 
     def _narrowed(self, slot: int, have: frozenset[int], new: frozenset[int]) -> frozenset[int]:
         """What of `new` is still added to a slot that grows large."""
-        kinds, parts = self.kinds, self.parts
-        if len(have) + len(new) > WIDE:
+        count = len(have) + len(new)
+        if count > WIDE:
             self.wide.add(slot)
             return _EMPTY
-        if (instance := self.receivers.get(slot)) is not None and len(have) + len(new) > RECEIVERS:
+        kinds, parts = self.kinds, self.parts
+        if count > RECEIVERS and (instance := self.receivers.get(slot)) is not None:
             kept = frozenset(v for v in new if kinds[v] not in (Kind.INSTANCE, Kind.OPEN))
             return kept | {instance} if len(kept) < len(new) and instance not in have else kept
         constants = self.constants
