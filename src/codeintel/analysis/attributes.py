@@ -51,6 +51,8 @@ class Attributes(Values):
         self.name, self.sort, self.around = defined.name, defined.sort, defined.around
         self.members, self.own_names, self.stars = defined.members, defined.own_names, defined.stars
         self.special_names = defined.special_names
+        self.own_by_name = {name for names in self.own_names.values() for name in names}
+        self.bases_outside: dict[tuple[int, ...], list[str]] = {}
         self.below: dict[int, list[int]] = defaultdict(list)
         self.stored = set(defined.stored)
         self.likes: dict[tuple[int, str], list[str]] = {}
@@ -160,8 +162,11 @@ class Attributes(Values):
 
     def outside(self, order: Sequence[int]) -> list[str]:
         """Import paths of bases from outside, in the order of the classes that have them."""
-        found = [base for cls in order for base in self.bases.get(cls, ()) if isinstance(base, str)]
-        return [base for base in dict.fromkeys(found) if base not in _MARKERS]
+        found = self.bases_outside.get(key := tuple(order))
+        if found is None:
+            listed = dict.fromkeys(base for cls in order for base in self.bases.get(cls, ()) if isinstance(base, str))
+            found = self.bases_outside[key] = [base for base in listed if base not in _MARKERS]
+        return found
 
     def inherited(self, order: Sequence[int], name: str) -> str | None:
         """The import path of an attribute that a base from outside has, or may have; None if there is none."""
@@ -203,17 +208,18 @@ class Attributes(Values):
 
     def _look_up(self, order: Sequence[int], name: str, slot: int, receiver: int, via: int) -> bool:
         """Lead the first class member of that name to `slot`, bound to `receiver`; whether there is one."""
-        found = False
+        is_stored, members = name in self.stored, self.members
+        if not is_stored and name not in self.own_by_name:
+            return False
         for cls in order:
-            if name in self.stored:
+            if is_stored:
                 self.watch(self.stored_on(cls, name), self.bind, slot, receiver, via, name)
-            member = self.members.get((cls, name))
+            member = members.get((cls, name))
             if member is not None:
                 self.origins[slot].add(member)
                 self.watch(member, self.bind, slot, receiver, via, name)
-                found = True
-                break
-        return found
+                return True
+        return False
 
     def bind(self, value: int, slot: int, receiver: int, cls: int, name: str) -> None:
         """What a value found in a class is when it is read off `receiver`, which is -1 for the class itself."""
@@ -256,7 +262,7 @@ class Attributes(Values):
         if self.kinds[value] == Kind.OPEN:
             if name in self.stored:
                 self._stored(self.below[cls], name, slot)
-            for below in self.below[cls]:
+            for below in self.below[cls] if name in self.own_by_name else ():
                 if (below, name) in self.members:
                     self.watch(self.members[below, name], self.bind, slot, value, below, name)
                     found = True
@@ -271,6 +277,8 @@ class Attributes(Values):
 
     def _look_beside(self, value: int, cls: int, name: str, slot: int) -> bool:
         """Classes below may inherit from others too, and what is missing here may be there: `cls` is mixed in."""
+        if name not in self.stored and name not in self.own_by_name:
+            return False
         homes = set[int]()
         for below in self.below[cls]:
             homes |= set(self.order(below)) - homes
