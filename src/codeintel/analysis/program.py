@@ -77,11 +77,10 @@ _NONE = Rows(tuple(np.zeros(0, np.int64) for _ in range(6)), np.zeros(0, object)
 
 
 class Program:
-    """All rows by `op`, those of one op by path and then as they came. Slots are numbered in the order of their ids, so
-    no order of files shows.
+    """All rows by `op`, and of one op by path. Slots are numbered in the order of their ids: no order of files shows.
 
-    One batch is held at a time. Of it there remain 28 bytes for each row, and 8 for each id once more than a batch has
-    it; in the end 24 for each row, 8 for each slot, and the texts. A path has one bucket.
+    One batch is held at a time. Of each there remain 28 bytes a row and 8 for each of its ids; in the end there are 24
+    bytes a row, 8 a slot, and the texts. Every path has one bucket; its rows stay as they came.
     """
 
     def __init__(self, flows: pa.RecordBatchReader) -> None:
@@ -96,19 +95,20 @@ class Program:
             path = _numbers(batch["path"], paths)
             own, first = np.unique(path, return_index=True)
             buckets.update(zip(own.tolist(), batch["bucket"].to_numpy()[first].tolist(), strict=True))
-            name, position, op = _numbers(batch["name"], names), batch["position"].to_numpy(), _numbers(batch["op"], ops)
-            for column, part in zip(columns, (*np.split(numbers, 3), name, position, path, op), strict=True):
+            read = (*np.split(numbers, 3), _numbers(batch["name"], names), batch["position"].to_numpy(), path,
+                    _numbers(batch["op"], ops))  # fmt: skip
+            for column, part in zip(columns, read, strict=True):
                 column.extend(part)
-            del batch, slots, found, numbers, position, part  # before the next is there
+            del batch, slots, found, read, part  # before the next is there
         self.paths = sorted(paths)
         self.bucket_of_path = [buckets[paths[path]] for path in self.paths]
         rank = np.zeros(len(paths), np.int32)
         rank[[paths[path] for path in self.paths]] = np.arange(len(paths))
-        read = np.frombuffer(ids, np.int64)
-        self.ids = _ascending(read)
+        known = np.frombuffer(ids, np.int64)
+        self.ids = _ascending(known)
         self.count = len(self.ids)
-        number = np.append(np.searchsorted(self.ids, read).astype(np.int32), np.int32(-1))
-        del read, ids
+        number = np.append(np.searchsorted(self.ids, known).astype(np.int32), np.int32(-1))
+        del known, ids
         path, op = rank[np.frombuffer(columns.pop(5), np.int32)], np.frombuffer(columns.pop(), np.int32)
         order = np.lexsort((path, op))
         of_slots = [number[np.frombuffer(columns.pop(0), np.int32)[order]] for _ in range(3)]
