@@ -41,7 +41,7 @@ def calls_in(facts_of: Callable[[Mapping[str, str]], Facts]) -> Callable[[Mappin
 
     def resolve(sources: Mapping[str, str] | str) -> Graph:
         facts = facts_of({"m.py": sources} if isinstance(sources, str) else sources)
-        return call_graph(facts, resolutions(facts["value_flows"], facts["exports"]))
+        return call_graph(facts, resolutions(facts["value_flows"].to_reader(), facts["exports"]))
 
     return resolve
 

@@ -34,7 +34,7 @@ _LEFT = {"assumed": 0.85, "guessed": 0.5}  # of it, where the receiver, or a par
 
 
 @analysis(RESOLUTIONS)
-def resolutions(value_flows: pa.Table, exports: pa.Table) -> pa.Table:
+def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> pa.Table:
     """One row per thing that a slot was resolved to, by file, slot, relation and target; no positions.
 
     `relation`: call (`slot_id` is a call site, `target_id` the definition it calls), ref (an attribute, and the binding
@@ -55,11 +55,9 @@ def resolutions(value_flows: pa.Table, exports: pa.Table) -> pa.Table:
         ])  # fmt: skip
         vars(solver).clear()  # its handlers refer to it
         del rows, columns
-        files = value_flows.group_by("path").aggregate([("bucket", "min")])
-        bucket = dict(zip(files["path"].to_pylist(), files["bucket_min"].to_pylist(), strict=True))
         return pa.table([
             pa.array(program.paths, pa.string()).take(found["path"]), program.ids[found["slot_id"].to_numpy()],
-            *found.columns[2:], pa.array([bucket[each] for each in program.paths], pa.int32()).take(found["path"]),
+            *found.columns[2:], pa.array(program.bucket_of_path, pa.int32()).take(found["path"]),
         ], schema=RESOLUTIONS)  # fmt: skip
 
 
