@@ -6,26 +6,25 @@ only ever assigned to instances belongs to the most basic class that has a metho
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from functools import cache
 
 from codeintel.analysis.program import CLASS
+from codeintel.analysis.resolution_rows import ResolutionRows
 from codeintel.analysis.solver import Solver
 from codeintel.analysis.values import Kind
 from codeintel.hashing import fields, hashed
 
-Row = tuple[int, int, str, int, int, str, str, str, float]
 _INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _NAMESPACES = (Kind.CLASS, Kind.MODULE)
 
 
-def reference_rows(solver: Solver) -> Iterator[Row]:
-    """Rows of `resolutions` for everything that refers to a member, an attribute or a parameter: nothing is guessed."""
+def add_references(solver: Solver, rows: ResolutionRows) -> None:
+    """What everything that names a member, an attribute or a parameter refers to: nothing is guessed."""
     homes = _homes(solver)
-    yield from _attribute_rows(solver, homes)
-    yield from _loads(solver, homes)
-    yield from _stores(solver, homes)
-    yield from _keywords(solver)
+    _add_attributes(solver, homes, rows)
+    _add_members(solver, homes, rows)
+    _add_keywords(solver, rows)
 
 
 def _homes(solver: Solver) -> dict[tuple[int, str], int]:
@@ -47,11 +46,14 @@ def _attribute_id(solver: Solver, cls: int, name: str) -> int:
     return hashed(fields("attribute", str(solver.program.ids[cls]), name))
 
 
-def _attribute_rows(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
-    for (cls, name), path in homes.items():
-        if _member(solver, cls, name) is None and _home(solver, homes, cls, name) == cls:
-            target = _attribute_id(solver, cls, name)
-            yield path, cls, "attribute", 0, target, "attribute", f"{solver.name[cls]}.{name}", "assignment", 1.0
+def _add_attributes(solver: Solver, homes: dict[tuple[int, str], int], rows: ResolutionRows) -> None:
+    label = rows.label("attribute", "assignment", 1.0)
+    own = [at for at in homes if _member(solver, *at) is None and _home(solver, homes, *at) == at[0]]
+    groups = [
+        rows.group([(rows.target(_attribute_id(solver, cls, name), "attribute", f"{solver.name[cls]}.{name}"), label)])
+        for cls, name in own
+    ]
+    rows.add([cls for cls, _ in own], [homes[at] for at in own], groups)
 
 
 def _member(solver: Solver, cls: int, name: str) -> int | None:
@@ -80,41 +82,45 @@ def _meant(solver: Solver, homes: dict[tuple[int, str], int], value: int, name: 
     return set() if member is None else {(int(ids[member]), "binding")}
 
 
-def _rows_of(path: int, slot: int, relation: str, name: str, meant: set[tuple[int, str]], origin: str) -> Iterator[Row]:
-    for target, kind in meant:
-        yield path, slot, relation, 0, target, kind, name, origin, 0.95 if len(meant) == 1 else 0.6
+def _add_members(solver: Solver, homes: dict[tuple[int, str], int], rows: ResolutionRows) -> None:
+    @cache
+    def meant(value: int, name: str) -> frozenset[int]:
+        return frozenset(rows.target(*each, name) for each in _meant(solver, homes, value, name))
+
+    @cache
+    def group(values: frozenset[int] | None, name: str | None, relation: str, origin: str) -> int:
+        name = name or ""
+        found = frozenset[int]().union(*(meant(value, name) for value in values or ()))
+        return _group(rows, found, relation, origin)
+
+    known, loads, stores = solver.known, solver.program["load"], solver.program["store"]
+    groups = [group(known[at], name, "ref", "member") for at, name in zip(loads.source, loads.name, strict=True)]
+    rows.add(loads.targets, loads.path, groups)
+    groups = [group(known[at], name, "binds", "assignment") for at, name in zip(stores.target, stores.name, strict=True)]
+    rows.add(stores.source, stores.path, groups)
 
 
-def _loads(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
-    rows = solver.program["load"]
-    known: dict[tuple[int, str], set[tuple[int, str]]] = {}
-    for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
-        meant: set[tuple[int, str]] = set()
-        for value in solver.known[source] or ():
-            key = (value, name or "")
-            if key not in known:
-                known[key] = _meant(solver, homes, *key)
-            meant |= known[key]
-        yield from _rows_of(path, target, "ref", name or "", meant, "member")
+def _group(rows: ResolutionRows, targets: AbstractSet[int], relation: str, origin: str) -> int:
+    label = rows.label(relation, origin, 0.95 if len(targets) == 1 else 0.6)
+    return rows.group((target, label) for target in targets)
 
 
-def _stores(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
-    rows = solver.program["store"]
-    for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
-        meant = {each for value in solver.known[target] or () for each in _meant(solver, homes, value, name or "")}
-        yield from _rows_of(path, source, "binds", name or "", meant, "assignment")
-
-
-def _keywords(solver: Solver) -> Iterator[Row]:
+def _add_keywords(solver: Solver, rows: ResolutionRows) -> None:
     """Names of arguments lead to the parameters of what is called."""
-    ids, rows = solver.program.ids, solver.program["keyword"]
-    functions: dict[int, set[int]] = defaultdict(set)
-    for site, callees in solver.callees.items():
-        functions[site] = {solver.parts[v][0] for v in callees if solver.kinds[v] == Kind.FUNCTION}
-    for site, mention, name, path in zip(rows.target, rows.other, rows.name, rows.path, strict=True):
-        meant: set[tuple[int, str]] = set()
-        for function in functions.get(site, ()):
-            slot = solver.functions[function].by_name.get(name or "", -1)
-            if (binding := solver.binding_of.get(slot, -1)) >= 0:
-                meant.add((int(ids[binding]), "binding"))
-        yield from _rows_of(path, mention, "ref", name or "", meant, "keyword")
+    ids, keywords = solver.program.ids, solver.program["keyword"]
+
+    @cache
+    def group(functions: frozenset[int], name: str) -> int:
+        slots = {solver.functions[function].by_name.get(name, -1) for function in functions}
+        bindings = {solver.binding_of.get(slot, -1) for slot in slots} - {-1}
+        targets = {rows.target(int(ids[binding]), "binding", name) for binding in bindings}
+        return _group(rows, targets, "ref", "keyword")
+
+    functions: dict[int, frozenset[int]] = {}
+    for site in set(keywords.target):
+        callees = solver.callees.get(site, ())
+        functions[site] = frozenset(solver.parts[v][0] for v in callees if solver.kinds[v] == Kind.FUNCTION)
+    groups = [
+        group(functions[site], name or "") for site, name in zip(keywords.target, keywords.name, strict=True)
+    ]  # fmt: skip
+    rows.add(keywords.other, keywords.path, groups)

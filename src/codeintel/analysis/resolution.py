@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 
 import pyarrow as pa
 
-from codeintel.analysis.evaluated_types import type_rows
+from codeintel.analysis.evaluated_types import add_types
 from codeintel.analysis.program import CLASS, LAMBDA, Modules, Program, exported
-from codeintel.analysis.references import Row, reference_rows
+from codeintel.analysis.references import add_references
+from codeintel.analysis.resolution_rows import RESOLUTIONS, ResolutionRows
 from codeintel.analysis.solver import Solver, hierarchy
 from codeintel.analysis.values import Kind, type_path
 from codeintel.hashing import external_id
 from codeintel.relspec.pipeline import analysis
 
-_COLUMNS = {
-    "path": pa.string(), "slot_id": pa.int64(), "relation": pa.string(), "ordinal": pa.int32(),
-    "target_id": pa.int64(), "target_kind": pa.string(), "target_name": pa.string(), "origin": pa.string(),
-    "confidence": pa.float32(), "bucket": pa.int32(),
-}  # fmt: skip
-RESOLUTIONS = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
-NUMBERED = pa.schema([  # paths and slots by their numbers in the program
-    pa.field(f.name, pa.int32() if f.name == "path" else f.type, nullable=False) for f in RESOLUTIONS
-][:-1])  # fmt: skip
-
 _CONFIDENCE = {"call": 0.95, "constructor": 0.95, "decorator": 0.95, "special": 0.9, "property": 0.9, "partial": 0.9,
                "callback": 0.8, "iteration": 0.9, "handed out": 0.3, "computed": 0.9}  # fmt: skip
 _LEFT = {"assumed": 0.85, "guessed": 0.5}  # of it, where the receiver, or a parameter's type, is assumed or guessed
+_NOT_GUESSED = frozenset(f"{how}{origin}" for how in ("", "assumed ") for origin in _CONFIDENCE)
+_WIDE, _OUTSIDE, _NOT_CALLABLE, _UNKNOWN = _REASONS = (
+    "too many values", "it comes from outside", "not callable", "nothing is known of it"
+)  # fmt: skip
+_NONE: Mapping[int, str] = {}
 
 
 @analysis(RESOLUTIONS)
-def resolutions(value_flows: pa.Table, exports: pa.Table) -> pa.Table:
+def resolutions(value_flows: pa.Table, exports: pa.Table) -> Iterator[pa.Table]:
     """One row per thing that a slot was resolved to, by file, slot, relation and target; no positions.
 
     `relation`: call (`slot_id` is a call site, `target_id` the definition it calls), ref (an attribute, and the binding
@@ -43,24 +41,27 @@ def resolutions(value_flows: pa.Table, exports: pa.Table) -> pa.Table:
     base number `ordinal`), unresolved (a call site not all of whose callees are known; `origin` is the reason).
     `target_kind`: class, function, lambda, binding, attribute, external (`target_id` is what the import path in
     `target_name` hashes to), or nothing.
+
+    One table a bucket that has rows, buckets ascending.
     """
     with _uncollected():
         program = Program(value_flows)
+        bucket_of_path = _buckets(program, value_flows)
         solver = solved(program, exports)
-        rows = sorted({*_call_rows(solver), *reference_rows(solver), *_class_rows(solver)})
-        columns = zip(*rows, strict=True) if rows else [()] * len(NUMBERED)
-        found = pa.concat_tables([
-            pa.table([pa.array(c, f.type) for c, f in zip(columns, NUMBERED, strict=True)], schema=NUMBERED),
-            type_rows(solver).select(NUMBERED.names).cast(NUMBERED),
-        ])  # fmt: skip
+        rows = ResolutionRows()
+        add_calls(solver, rows)
+        add_references(solver, rows)
+        add_bases(solver, rows)
+        add_types(solver, rows)
         vars(solver).clear()  # its handlers refer to it
-        del rows, columns
-        files = value_flows.group_by("path").aggregate([("bucket", "min")])
-        bucket = dict(zip(files["path"].to_pylist(), files["bucket_min"].to_pylist(), strict=True))
-        return pa.table([
-            pa.array(program.paths, pa.string()).take(found["path"]), program.ids[found["slot_id"].to_numpy()],
-            *found.columns[2:], pa.array([bucket[each] for each in program.paths], pa.int32()).take(found["path"]),
-        ], schema=RESOLUTIONS)  # fmt: skip
+        del solver
+    yield from rows.tables(program, bucket_of_path)
+
+
+def _buckets(program: Program, value_flows: pa.Table) -> list[int]:
+    files = value_flows.group_by("path").aggregate([("bucket", "min")])
+    bucket = dict(zip(files["path"].to_pylist(), files["bucket_min"].to_pylist(), strict=True))
+    return [bucket[path] for path in program.paths]
 
 
 @contextmanager
@@ -95,26 +96,45 @@ def callee_name(solver: Solver, value: int) -> str | None:
     return None
 
 
-def _call_rows(solver: Solver) -> Iterator[Row]:
-    paths = solver.program.path_of.tolist()
-    targets: dict[int, tuple[int, str, str]] = {}
-    for site, callees in [*solver.callees.items(), *_property_reads(solver)]:
-        if not 0 <= site < len(paths) or paths[site] < 0:
-            continue
-        certainty = _certainty([origin for value, origin in callees.items() if solver.kinds[value] != Kind.CLASS])
-        for value, origin in callees.items():
-            confidence = certainty.get(origin) or _certainty([origin])[origin]
-            target = targets.get(value) or targets.setdefault(value, _target(solver, value))
-            yield paths[site], site, "call", 0, *target, origin, confidence
-    for site, source in zip(solver.program["call"].target, solver.program["call"].source, strict=True):
-        if source in solver.wide:
-            yield paths[site], site, "unresolved", 0, 0, "", "", "too many values", 0.0
-        elif all(origin.startswith("guessed") for origin in solver.callees.get(site, {}).values()):
-            held = solver.known[source] or () if source >= 0 else ()
-            reason = "not callable" if held else "nothing is known of it"
-            if any(solver.kinds[value] in (Kind.OUTSIDE, Kind.RESULT) for value in held):
-                reason = "it comes from outside"
-            yield paths[site], site, "unresolved", 0, 0, "", "", reason, 0.0
+def add_calls(solver: Solver, rows: ResolutionRows) -> None:
+    """What calls and reads of properties call, and why nothing is known of a call."""
+    paths = solver.program.path_of
+    group_of: dict[tuple[tuple[int, str], ...], int] = {}  # most calls call what another one does
+    sites, groups = array("i"), array("i")
+    for site, callees in chain(solver.callees.items(), _property_reads(solver)):
+        if 0 <= site < len(paths):
+            key = tuple(callees.items())
+            group = group_of.get(key)
+            if group is None:
+                group = group_of[key] = rows.group(_callees(solver, callees, rows))
+            sites.append(site)
+            groups.append(group)
+    rows.add(sites, paths[sites], groups)
+    calls = solver.program["call"]
+    nothing = rows.target(0, "", "")
+    because = {reason: rows.group([(nothing, rows.label("unresolved", reason, 0.0))]) for reason in _REASONS}
+    because[None] = -1
+    reasons = [_reason(solver, *call) for call in zip(calls.target, calls.source, strict=True)]
+    rows.add(calls.targets, paths[calls.targets], [because[reason] for reason in reasons])
+
+
+def _callees(solver: Solver, callees: Mapping[int, str], rows: ResolutionRows) -> Iterator[tuple[int, int]]:
+    certainty = _certainty([origin for value, origin in callees.items() if solver.kinds[value] != Kind.CLASS])
+    for value, origin in callees.items():
+        confidence = certainty.get(origin) or _certainty([origin])[origin]
+        yield rows.target(*_target(solver, value)), rows.label("call", origin, confidence)
+
+
+def _reason(solver: Solver, site: int, source: int) -> str | None:
+    """Why not all callees of a call are known; None if they are."""
+    if source in solver.wide:
+        return _WIDE
+    if not _NOT_GUESSED.isdisjoint(solver.callees.get(site, _NONE).values()):
+        return None
+    held = solver.known[source] or () if source >= 0 else ()
+    if any(solver.kinds[value] in (Kind.OUTSIDE, Kind.RESULT) for value in held):
+        return _OUTSIDE
+    return _NOT_CALLABLE if held else _UNKNOWN
 
 
 def _certainty(origins: Sequence[str]) -> dict[str, float]:
@@ -168,12 +188,20 @@ def _property_reads(solver: Solver) -> Iterator[tuple[int, dict[int, str]]]:
                 yield target, found
 
 
-def _class_rows(solver: Solver) -> Iterator[Row]:
-    ids, paths = solver.program.ids, solver.program.path_of.tolist()
-    for cls, bases in solver.bases.items():
-        for ordinal, base in enumerate(bases):
-            if isinstance(base, str):
-                yield paths[cls], cls, "inherits", ordinal, external_id(base), "external", base, "base", 1.0
-            else:
-                name = solver.name[base]
-                yield paths[cls], cls, "inherits", ordinal, int(ids[base]), "class", name, "base", 1.0
+def add_bases(solver: Solver, rows: ResolutionRows) -> None:
+    """What classes inherit from."""
+    ids = solver.program.ids
+    groups = [
+        rows.group(
+            (
+                rows.target(external_id(base), "external", base)
+                if isinstance(base, str)
+                else rows.target(int(ids[base]), "class", solver.name[base]),
+                rows.label("inherits", "base", 1.0, ordinal),
+            )
+            for ordinal, base in enumerate(bases)
+        )
+        for bases in solver.bases.values()
+    ]
+    classes = list(solver.bases)
+    rows.add(classes, solver.program.path_of[classes], groups)
