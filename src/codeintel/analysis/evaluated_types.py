@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codeintel.analysis.program import PARAMETERS
-from codeintel.analysis.resolution_rows import ResolutionRows
+from codeintel.analysis.resolution_rows import ResolutionRows, distinct
 from codeintel.analysis.solver import Solver
 from codeintel.analysis.values import Kind, type_path
 from codeintel.hashing import external_id
@@ -34,16 +34,19 @@ def add_types(solver: Solver, rows: ResolutionRows) -> None:
     is_asked[[slot for slot in solver.wide if slot < program.count]] = False
     slots = np.flatnonzero(is_asked)
     held = [solver.held(slot) for slot in slots.tolist()]
-    # Most slots hold what another one does.
-    number = {values: i for i, values in enumerate(dict.fromkeys(held))}
-    sizes = np.fromiter(map(len, number), np.int64, len(number))
-    values = np.fromiter(chain.from_iterable(number), np.int64, sizes.sum())
+    # Most slots hold what another one does, and share its set.
+    numbers = np.fromiter(map(id, held), np.int64, len(held))
+    _, firsts, numbers = np.unique(numbers, return_index=True, return_inverse=True)
+    sets = [held[first] for first in firsts.tolist()]
+    sizes = np.fromiter(map(len, sets), np.int64, len(sets))
+    values = np.fromiter(chain.from_iterable(sets), np.int64, sizes.sum())
     types = _types(solver, rows)[values]
-    found = np.unique((np.repeat(np.arange(len(number)), sizes) << _HALF | types)[types >= 0])
-    sizes = np.bincount(found >> _HALF, minlength=len(number))
+    pairs = distinct((np.repeat(np.arange(len(sets)), sizes) << _HALF | types)[types >= 0])
+    sizes = np.bincount(pairs >> _HALF, minlength=len(sets))
     sure, unsure = (rows.label("type", "value", confidence) for confidence in (_SURE, _UNSURE))
-    first = rows.groups(found & ((1 << _HALF) - 1), np.where(np.repeat(sizes, sizes) == 1, sure, unsure), sizes)
-    rows.add(slots, program.path_of[slots], first + np.array([number[values] for values in held], np.int64))
+    labels = np.where(np.repeat(sizes, sizes) == 1, sure, unsure)
+    first = rows.groups(pairs & ((1 << _HALF) - 1), labels, sizes)
+    rows.add(slots, program.path_of[slots], first + numbers)
 
 
 def _types(solver: Solver, rows: ResolutionRows) -> np.ndarray:

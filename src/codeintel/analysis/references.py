@@ -6,7 +6,8 @@ only ever assigned to instances belongs to the most basic class that has a metho
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 
 from codeintel.analysis.program import CLASS
@@ -27,10 +28,10 @@ def add_references(solver: Solver, rows: ResolutionRows) -> None:
     _add_keywords(solver, rows)
 
 
-def _homes(solver: Solver) -> dict[tuple[int, str], int]:
-    """By class and attribute that a method of it assigns to an instance: the path of the class."""
+def _homes(solver: Solver) -> dict[str, dict[int, int]]:
+    """By attribute, the classes with a method that assigns it to an instance of them, each with the file it is in."""
     rows = solver.program["store"]
-    found: dict[tuple[int, str], int] = {}
+    found: dict[str, dict[int, int]] = defaultdict(dict)
     for target, name, definition, path in zip(rows.target, rows.name, rows.other, rows.path, strict=True):
         cls = definition
         while cls >= 0 and solver.sort[cls] != CLASS:
@@ -38,7 +39,7 @@ def _homes(solver: Solver) -> dict[tuple[int, str], int]:
         if cls >= 0 and any(
             solver.kinds[v] in _INSTANCES and cls in solver.order(solver.parts[v][0]) for v in solver.held(target)
         ):
-            found[cls, name or ""] = path
+            found[name or ""][cls] = path
     return found
 
 
@@ -46,61 +47,71 @@ def _attribute_id(solver: Solver, cls: int, name: str) -> int:
     return hashed(fields("attribute", str(solver.program.ids[cls]), name))
 
 
-def _add_attributes(solver: Solver, homes: dict[tuple[int, str], int], rows: ResolutionRows) -> None:
+def _add_attributes(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: ResolutionRows) -> None:
     label = rows.label("attribute", "assignment", 1.0)
-    own = [at for at in homes if _member(solver, *at) is None and _home(solver, homes, *at) == at[0]]
-    groups = [
-        rows.group([(rows.target(_attribute_id(solver, cls, name), "attribute", f"{solver.name[cls]}.{name}"), label)])
-        for cls, name in own
-    ]
-    rows.add([cls for cls, _ in own], [homes[at] for at in own], groups)
+    for name, classes in homes.items():
+        own = [c for c in classes if _member(solver, c, name) is None and _home(solver, classes, c) == c]
+        targets = [(_attribute_id(solver, cls, name), "attribute", f"{solver.name[cls]}.{name}") for cls in own]
+        groups = [rows.group([(rows.target(*target), label)]) for target in targets]
+        rows.add(own, [classes[cls] for cls in own], groups)
 
 
 def _member(solver: Solver, cls: int, name: str) -> int | None:
-    order = solver.order(cls)
-    return next((solver.members[each, name] for each in order if (each, name) in solver.members), None)
+    for each in solver.order(cls):
+        if (member := solver.members.get((each, name))) is not None:
+            return member
+    return None
 
 
-def _home(solver: Solver, homes: dict[tuple[int, str], int], cls: int, name: str) -> int | None:
-    return next((each for each in reversed(solver.order(cls)) if (each, name) in homes), None)
+def _home(solver: Solver, classes: Container[int], cls: int) -> int | None:
+    """The most basic of the given classes that a class inherits from."""
+    return next((each for each in reversed(solver.order(cls)) if each in classes), None)
 
 
-def _meant(solver: Solver, homes: dict[tuple[int, str], int], value: int, name: str) -> set[tuple[int, str]]:
-    """Ids of what an attribute of a value is, with their kinds."""
-    ids = solver.program.ids
+def _meant(solver: Solver, classes: Container[int], value: int, name: str) -> Iterable[int]:
+    """What an attribute of a value is: bindings, or -1 - the class, of those that assign to it, that it belongs to."""
     slot = solver.attributes.get((value, name))
     if slot is not None and (found := solver.bindings(slot)):
-        return {(int(ids[binding]), "binding") for binding in found}
-    if solver.kinds[value] in _INSTANCES:
+        return found
+    kind = solver.kinds[value]
+    if kind in _INSTANCES:
         cls = solver.parts[value][0]
         if (member := _member(solver, cls, name)) is not None:
-            return {(int(ids[member]), "binding")}
-        if (home := _home(solver, homes, cls, name)) is not None:
-            return {(_attribute_id(solver, home, name), "attribute")}
-        return set()
-    member = solver.members.get((solver.parts[value][0], name)) if solver.kinds[value] in _NAMESPACES else None
-    return set() if member is None else {(int(ids[member]), "binding")}
+            return (member,)
+        return () if not classes or (home := _home(solver, classes, cls)) is None else (-1 - home,)
+    member = solver.members.get((solver.parts[value][0], name)) if kind in _NAMESPACES else None
+    return () if member is None else (member,)
 
 
-def _add_members(solver: Solver, homes: dict[tuple[int, str], int], rows: ResolutionRows) -> None:
-    @cache
-    def meant(value: int, name: str) -> frozenset[int]:
-        return frozenset(rows.target(*each, name) for each in _meant(solver, homes, value, name))
+def _add_members(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: ResolutionRows) -> None:
+    ids = solver.program.ids
 
     @cache
-    def group(values: frozenset[int] | None, name: str | None, relation: str, origin: str) -> int:
-        name = name or ""
-        found = frozenset[int]().union(*(meant(value, name) for value in values or ()))
-        return _group(rows, found, relation, origin)
+    def group_of(found: frozenset[int], name: str, relation: str, origin: str) -> int:
+        return _group(rows, relation, origin, [
+            rows.target(int(ids[each]), "binding", name) if each >= 0
+            else rows.target(_attribute_id(solver, -1 - each, name), "attribute", name)
+            for each in found
+        ])  # fmt: skip
 
-    known, loads, stores = solver.known, solver.program["load"], solver.program["store"]
-    groups = [group(known[at], name, "ref", "member") for at, name in zip(loads.source, loads.name, strict=True)]
-    rows.add(loads.targets, loads.path, groups)
-    groups = [group(known[at], name, "binds", "assignment") for at, name in zip(stores.target, stores.name, strict=True)]
-    rows.add(stores.source, stores.path, groups)
+    @cache
+    def group(values: frozenset[int], name: str, relation: str, origin: str) -> int:
+        classes = homes.get(name, ())
+        found = frozenset[int]().union(*[_meant(solver, classes, value, name) for value in values])
+        return group_of(found, name, relation, origin) if found else -1
+
+    known = solver.known
+    for op, relation, origin in (("load", "ref", "member"), ("store", "binds", "assignment")):
+        each = solver.program[op]
+        slots, held = (each.target, each.source) if op == "load" else (each.source, each.target)
+        groups = [
+            group(values, name or "", relation, origin) if (values := known[at]) else -1
+            for at, name in zip(held, each.name, strict=True)
+        ]
+        rows.add(slots, each.path, groups)
 
 
-def _group(rows: ResolutionRows, targets: AbstractSet[int], relation: str, origin: str) -> int:
+def _group(rows: ResolutionRows, relation: str, origin: str, targets: Sequence[int]) -> int:
     label = rows.label(relation, origin, 0.95 if len(targets) == 1 else 0.6)
     return rows.group((target, label) for target in targets)
 
@@ -113,8 +124,7 @@ def _add_keywords(solver: Solver, rows: ResolutionRows) -> None:
     def group(functions: frozenset[int], name: str) -> int:
         slots = {solver.functions[function].by_name.get(name, -1) for function in functions}
         bindings = {solver.binding_of.get(slot, -1) for slot in slots} - {-1}
-        targets = {rows.target(int(ids[binding]), "binding", name) for binding in bindings}
-        return _group(rows, targets, "ref", "keyword")
+        return _group(rows, "ref", "keyword", [rows.target(int(ids[each]), "binding", name) for each in bindings])
 
     functions: dict[int, frozenset[int]] = {}
     for site in set(keywords.target):

@@ -25,9 +25,7 @@ _CONFIDENCE = {"call": 0.95, "constructor": 0.95, "decorator": 0.95, "special": 
                "callback": 0.8, "iteration": 0.9, "handed out": 0.3, "computed": 0.9}  # fmt: skip
 _LEFT = {"assumed": 0.85, "guessed": 0.5}  # of it, where the receiver, or a parameter's type, is assumed or guessed
 _NOT_GUESSED = frozenset(f"{how}{origin}" for how in ("", "assumed ") for origin in _CONFIDENCE)
-_WIDE, _OUTSIDE, _NOT_CALLABLE, _UNKNOWN = _REASONS = (
-    "too many values", "it comes from outside", "not callable", "nothing is known of it"
-)  # fmt: skip
+_REASONS = ("too many values", "it comes from outside", "not callable", "nothing is known of it")
 _NONE: Mapping[int, str] = {}
 
 
@@ -50,6 +48,7 @@ def resolutions(value_flows: pa.Table, exports: pa.Table) -> Iterator[pa.Table]:
         solver = solved(program, exports)
         rows = ResolutionRows()
         add_calls(solver, rows)
+        add_unresolved(solver, rows)
         add_references(solver, rows)
         add_bases(solver, rows)
         add_types(solver, rows)
@@ -100,41 +99,47 @@ def add_calls(solver: Solver, rows: ResolutionRows) -> None:
     """What calls and reads of properties call, and why nothing is known of a call."""
     paths = solver.program.path_of
     group_of: dict[tuple[tuple[int, str], ...], int] = {}  # most calls call what another one does
+
+    @cache
+    def target(value: int) -> int:
+        return rows.target(*_target(solver, value))
+
+    def members(callees: Mapping[int, str]) -> Iterator[tuple[int, int]]:
+        certainty = _certainty([origin for value, origin in callees.items() if solver.kinds[value] != Kind.CLASS])
+        for value, origin in callees.items():
+            confidence = certainty.get(origin) or _certainty([origin])[origin]
+            yield target(value), rows.label("call", origin, confidence)
+
     sites, groups = array("i"), array("i")
     for site, callees in chain(solver.callees.items(), _property_reads(solver)):
         if 0 <= site < len(paths):
             key = tuple(callees.items())
             group = group_of.get(key)
             if group is None:
-                group = group_of[key] = rows.group(_callees(solver, callees, rows))
+                group = group_of[key] = rows.group(members(callees))
             sites.append(site)
             groups.append(group)
     rows.add(sites, paths[sites], groups)
-    calls = solver.program["call"]
+
+
+def add_unresolved(solver: Solver, rows: ResolutionRows) -> None:
+    """Why not all callees of a call are known."""
+    calls, outside = solver.program["call"], (Kind.OUTSIDE, Kind.RESULT)
     nothing = rows.target(0, "", "")
-    because = {reason: rows.group([(nothing, rows.label("unresolved", reason, 0.0))]) for reason in _REASONS}
-    because[None] = -1
-    reasons = [_reason(solver, *call) for call in zip(calls.target, calls.source, strict=True)]
-    rows.add(calls.targets, paths[calls.targets], [because[reason] for reason in reasons])
-
-
-def _callees(solver: Solver, callees: Mapping[int, str], rows: ResolutionRows) -> Iterator[tuple[int, int]]:
-    certainty = _certainty([origin for value, origin in callees.items() if solver.kinds[value] != Kind.CLASS])
-    for value, origin in callees.items():
-        confidence = certainty.get(origin) or _certainty([origin])[origin]
-        yield rows.target(*_target(solver, value)), rows.label("call", origin, confidence)
-
-
-def _reason(solver: Solver, site: int, source: int) -> str | None:
-    """Why not all callees of a call are known; None if they are."""
-    if source in solver.wide:
-        return _WIDE
-    if not _NOT_GUESSED.isdisjoint(solver.callees.get(site, _NONE).values()):
-        return None
-    held = solver.known[source] or () if source >= 0 else ()
-    if any(solver.kinds[value] in (Kind.OUTSIDE, Kind.RESULT) for value in held):
-        return _OUTSIDE
-    return _NOT_CALLABLE if held else _UNKNOWN
+    wide, other, constant, unknown = (
+        rows.group([(nothing, rows.label("unresolved", reason, 0.0))]) for reason in _REASONS
+    )
+    groups = []
+    for site, source in zip(calls.target, calls.source, strict=True):
+        if source in solver.wide:
+            groups.append(wide)
+        elif not _NOT_GUESSED.isdisjoint(solver.callees.get(site, _NONE).values()):
+            groups.append(-1)
+        else:
+            held = solver.known[source] or () if source >= 0 else ()
+            is_other = any(solver.kinds[value] in outside for value in held)
+            groups.append(other if is_other else constant if held else unknown)
+    rows.add(calls.targets, solver.program.path_of[calls.targets], groups)
 
 
 def _certainty(origins: Sequence[str]) -> dict[str, float]:
@@ -170,21 +175,20 @@ def _target(solver: Solver, value: int) -> tuple[int, str, str]:
 
 
 def _property_reads(solver: Solver) -> Iterator[tuple[int, dict[int, str]]]:
-    if not solver.getters:
-        return
-    names = {name for (_, name), slot in solver.attributes.items() if slot in solver.getters}
+    getters = {at: solver.getters[slot] for at, slot in solver.attributes.items() if slot in solver.getters}
+    names = {name for _, name in getters}
+
+    @cache
+    def called(values: frozenset[int], name: str, origin: str) -> dict[int, str]:
+        read = [getter for value in sorted(values) for getter in getters.get((value, name), ())]
+        found = [(each,) if each >= 0 else solver.held(-1 - each) for each in read]
+        return {each: origin for each in chain.from_iterable(found) if solver.kinds[each] == Kind.FUNCTION}
+
     rows = solver.program["load"]
     for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
         if name in names:
-            found: dict[int, str] = {}
             known = source < len(solver.known) and solver.known[source]
-            for value in sorted(solver.held(source)):
-                slot = solver.attributes.get((value, name or ""), -1)
-                for getter in solver.getters.get(slot, ()):
-                    for each in (getter,) if getter >= 0 else solver.held(-1 - getter):
-                        if solver.kinds[each] == Kind.FUNCTION:
-                            found[each] = "property" if known else "guessed property"
-            if found:
+            if found := called(solver.held(source), name or "", "property" if known else "guessed property"):
                 yield target, found
 
 
