@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import builtins
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from codeintel.analysis.mro import linearised
 from codeintel.analysis.program import CLASS, FUNCTION, GENERATOR, LAMBDA, MODULE, Modules, Program
@@ -57,6 +57,7 @@ class Attributes(Values):
         self.attributes: dict[tuple[int, str], int] = {}
         self.instance_slots: dict[tuple[int, str], int] = {}
         self.class_slots: dict[tuple[int, str], int] = {}
+        self.beside: dict[str, list[tuple[int, frozenset[int]]]] = defaultdict(list)  # by name: slots, and of what
         self.getters: dict[int, set[int]] = defaultdict(
             set
         )  # by slot of an attribute: what reading it calls, a value or -1 - slot
@@ -171,7 +172,24 @@ class Attributes(Values):
         return None
 
     def stored_on_instances(self, cls: int, name: str) -> int:
-        return self._kept(self.instance_slots, cls, name)
+        """The slot of what is assigned to an attribute of instances of a class; whoever read it before gets it too."""
+        slot = self.instance_slots.get((cls, name))
+        if slot is None:
+            slot = self.instance_slots[cls, name] = self.slot()
+            for kind, classes in ((Kind.INSTANCE, ()), (Kind.OPEN, self.order(cls)[1:])):
+                for each in (cls, *self.below.get(cls, ()), *classes):
+                    reader = self.attributes.get((self.numbers.get((kind, each), -1), name))
+                    if reader is not None:
+                        self.flow(slot, reader)
+            for reader, homes in self.beside.get(name, ()):
+                if cls in homes:
+                    self.flow(slot, reader)
+        return slot
+
+    def _stored(self, classes: Iterable[int], name: str, slot: int) -> None:
+        for cls in classes:
+            if (own := self.instance_slots.get((cls, name))) is not None:
+                self.flow(own, slot)
 
     def stored_on(self, value_slot: int, name: str) -> int:
         """The slot of what is assigned to an attribute of a class, a function or a module's missing name."""
@@ -233,13 +251,12 @@ class Attributes(Values):
     def _instance_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
         order = self.order(cls)
         if name in self.stored:
-            for each in order:
-                self.flow(self.stored_on_instances(each, name), slot)
+            self._stored(order, name, slot)
         found = self._look_up(order, name, slot, value, cls)
         if self.kinds[value] == Kind.OPEN:
+            if name in self.stored:
+                self._stored(self.below[cls], name, slot)
             for below in self.below[cls]:
-                if name in self.stored:
-                    self.flow(self.stored_on_instances(below, name), slot)
                 if (below, name) in self.members:
                     self.watch(self.members[below, name], self.bind, slot, value, below, name)
                     found = True
@@ -259,8 +276,9 @@ class Attributes(Values):
             homes |= set(self.order(below)) - homes
         homes -= {cls}
         if name in self.stored:
-            for each in sorted(homes.difference(self.below[cls])):
-                self.flow(self.stored_on_instances(each, name), slot)
+            others = frozenset(homes.difference(self.below[cls]))
+            self._stored(sorted(others), name, slot)
+            self.beside[name].append((slot, others))
         having = [each for each in sorted(homes) if (each, name) in self.members]
         for each in having:
             self.origins[slot].add(self.members[each, name])

@@ -37,7 +37,7 @@ class Call:
     starred: Sequence[tuple[int, int]] = ()
     double_starred: Sequence[int] = ()
     through: tuple[int, ...] = ()  # partial objects, and sites of calls that call back, that it came through
-    made: set[tuple[int, int]] | None = None  # callees with their receivers
+    made: tuple[int, int] | set[tuple[int, int]] | None = None  # the callee with its receiver, or several
 
 
 @dataclass(slots=True)
@@ -112,12 +112,17 @@ class Calls(Containers):
         """Call a value at a call site, with a receiver before the arguments (-1 for none)."""
         if len(call.through) > PARTIALS:
             return
-        if call.made is None:
-            call.made = {(value, receiver)}
-        elif (value, receiver) in call.made:
+        pair, made = (value, receiver), call.made
+        if made is None:
+            call.made = pair
+        elif made.__class__ is tuple:
+            if made == pair:
+                return
+            call.made = {made, pair}
+        elif pair in made:
             return
         else:
-            call.made.add((value, receiver))
+            made.add(pair)
         kind, parts = self.kinds[value], self.parts[value]
         match kind:
             case Kind.FUNCTION:

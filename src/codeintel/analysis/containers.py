@@ -19,7 +19,7 @@ class Containers(Attributes):
     all_of: dict[int, int]
     lengths: dict[int, int]
     container_at: dict[int, int]
-    readers: dict[int, list[Handler]]
+    readers: dict[int, list[tuple[Handler, tuple[Any, ...]]]]
     unopened: dict[int, list[tuple[int, str | None, int]]]
 
     def start_containers(self) -> None:

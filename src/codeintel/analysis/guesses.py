@@ -29,7 +29,7 @@ class Guesses(LibraryModels):
         self.read_from: dict[int, set[str]] = defaultdict(set)
         rows = self.program["load"]
         for source, name in zip(rows.source, rows.name, strict=True):
-            if source >= 0:
+            if source in self.binding_of:
                 self.read_from[source].add(name or "")
         self.having: dict[str, frozenset[int]] = {}
         self.tops: dict[frozenset[str], tuple[int, ...]] = {}
@@ -48,8 +48,7 @@ class Guesses(LibraryModels):
     def guess(self) -> None:
         """Put into parameters what they may hold."""
         for slot, names in sorted(self.read_from.items()):
-            is_parameter = slot in self.binding_of
-            if not is_parameter or any(self.kinds[value] not in _UNKNOWN for value in self.held(slot)):
+            if any(self.kinds[value] not in _UNKNOWN for value in self.held(slot)):
                 continue
             telling = frozenset(names) - _COMMON
             if telling:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 MODULE, CLASS, FUNCTION, GENERATOR, LAMBDA = range(5)
 PARAMETERS = ("positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword")
+
+
+_COLUMNS = ("target", "source", "other", "name", "position", "path")
 
 
 class Rows:
@@ -31,6 +36,13 @@ class Rows:
     @property
     def targets(self) -> np.ndarray:
         return self._columns[0]
+
+    def column(self, name: str) -> np.ndarray:
+        return self._columns[_COLUMNS.index(name)]
+
+    def packed(self, *names: str) -> list[Sequence[Any]]:
+        """Columns in little memory, to be looked into at single places."""
+        return [self.name if name == "name" else array("i", self.column(name).tobytes()) for name in names]
 
     @property
     def target(self) -> list[int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from codeintel.analysis.attributes import BASES, MOST_CLASSES, Exports
 from codeintel.analysis.calls import Call
@@ -56,17 +59,26 @@ class Solver(Guesses):
         rows = program["global"]
         for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
             self._global(source, name or "", target)
-        rows, load = program["load"], self._load
-        # Whoever reads the same attribute of the same slot gets the same.
-        same: dict[tuple[int, str, int], list[int]] = {}
-        for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
-            same.setdefault((source, name or "", path), []).append(target)
-        for (source, name, path), targets in same.items():
-            read = targets[0]
-            if len(targets) > 1:
-                read = self.slot()
-                self.edges[read] = targets
-            self.watch(source, load, read, name, paths[path])
+        self._loads()
+        self.begin_rows()
+
+    def _loads(self) -> None:
+        """Whoever reads the same attribute of the same slot gets the same."""
+        rows = self.program["load"]
+        target, columns = rows.targets, [rows.column(name) for name in ("path", "name", "source")]
+        order = np.lexsort(columns)
+        differs = [column[order][1:] != column[order][:-1] for column in columns]
+        first = np.flatnonzero(np.r_[True, np.logical_or.reduce(differs)][: len(order)])
+        count = np.diff(first, append=len(order))
+        read = target[order[first]]
+        for at in np.flatnonzero(count > 1).tolist():
+            read[at] = self.slot()
+            self.edges[int(read[at])] = target[order[first[at] : first[at] + count[at]]].tolist()
+        ranked = np.argsort(order[first])
+        kept = rows.where(order[first][ranked])
+        self.watch_all(
+            kept.column("source"), self._load, array("i", read[ranked].tobytes()), *kept.packed("name", "path")
+        )
 
     def _global(self, module: int, name: str, target: int) -> None:
         if self.has_name(module, name):
@@ -74,8 +86,8 @@ class Solver(Guesses):
         else:
             self.put(target, self.external(f"builtins.{name}"))
 
-    def _load(self, value: int, target: int, name: str, path: str) -> None:
-        if self.kinds[value] == Kind.MODULE and self.modules.path[self.parts[value][0]] == path:
+    def _load(self, value: int, target: int, name: str, path: int) -> None:
+        if self.kinds[value] == Kind.MODULE and self.modules.path[self.parts[value][0]] == self.program.paths[path]:
             # `from . import name` inside the package itself: the module it binds the name to, not the name.
             submodule = self.modules.submodule(self.parts[value][0], name)
             if submodule is not None:
@@ -119,53 +131,31 @@ class Solver(Guesses):
 
     def _rows(self) -> None:
         program = self.program
-        for op, handler in (("store", self._store), ("set_item", self._set_item)):
-            rows = program[op]
-            for number, (target, source, name, other) in enumerate(
-                zip(rows.target, rows.source, rows.name, rows.other, strict=True)
-            ):
-                handler(target, source, name, other, number)
-        rows = program["item"]
-        for number, (target, source, name, other) in enumerate(
-            zip(rows.target, rows.source, rows.name, rows.other, strict=True)
+        numbers = {op: range(len(program[op])) for op in ("set_item", "item")}
+        rows = program["store"]
+        self.watch_all(rows.targets, self.store, *rows.packed("source", "name"))
+        for op, by, function, columns in (
+            ("set_item", "target", self.set_item, ("source", "name", "other")),
+            ("item", "source", self.item, ("target", "name", "other")),
+            ("slice", "source", self.slice, ("target", "name")),
+            ("unpack", "source", self.unpack, ("target", "name", "source")),
+            ("iterate", "source", self.iterate, ("target", "target")),
+            ("enter", "source", self.enter, ("target", "target")),
+            ("caught", "source", self.caught, ("target",)),
+            ("raise", "source", self.raised, ("target",)),
+            ("special", "source", self.operate, ("name", "target", "source", "other")),
+            ("reflected", "source", self.reflected, ("name", "target")),
+            ("formatted", "source", self.formatted, ("name", "target")),
+            ("delegated", "source", self.delegated, ("target", "other")),
+            ("delete", "source", self.delete, ("target", "name")),
+            ("decorate", "source", self.decorate, ("target", "other")),
         ):
-            if source >= 0:
-                self.watch(source, self.item, target, name, other, number)
-        rows = program["slice"]
-        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
-            if source >= 0:
-                self.watch(source, self.slice, target, name)
-        rows = program["unpack"]
-        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
-            self.watch(source, self.unpack, target, name, source)
-        for op, function in (("iterate", self.iterate), ("enter", self.enter)):
             rows = program[op]
-            for target, source in zip(rows.target, rows.source, strict=True):
-                self.watch(source, function, target, target)
-        rows = program["caught"]
-        for target, source in zip(rows.target, rows.source, strict=True):
-            self.watch(source, self.caught, target)
-        rows = program["raise"]
-        for target, source in zip(rows.target, rows.source, strict=True):
-            self.watch(source, self.raised, target)
-        rows, operate = program["special"], self.operate
-        for target, source, other, name in zip(rows.target, rows.source, rows.other, rows.name, strict=True):
-            self.watch(source, operate, name or "", target, source, other)
-        rows = program["reflected"]
-        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
-            self.watch(source, self.reflected, name or "", target)
-        rows = program["formatted"]
-        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
-            self.watch(source, self.formatted, name or "", target)
+            more = (numbers[op],) if op in numbers else ()
+            self.watch_all(rows.column(by), function, *rows.packed(*columns), *more)
         rows = program["sent"]
         for target, source in zip(rows.target, rows.source, strict=True):
             self.flow(self.stored_on(source, "send()"), target)
-        rows = program["delegated"]
-        for target, source, other in zip(rows.target, rows.source, rows.other, strict=True):
-            self.watch(source, self.delegated, target, other)
-        rows = program["delete"]
-        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
-            self.watch(source, self.delete, target, name or "")
         rows = program["constant"]
         for target, name in zip(rows.target, rows.name, strict=True):
             if name and (name[0] in "'-" or name[0].isdecimal()):
@@ -175,19 +165,8 @@ class Solver(Guesses):
         rows = program["super"]
         for target, source in zip(rows.target, rows.source, strict=True):
             self._super(target, source)
-        rows = program["decorate"]
-        for target, source, other in zip(rows.target, rows.source, rows.other, strict=True):
-            if source >= 0:
-                self.watch(source, self.decorate, target, other)
         self._calls()
-
-    def _store(self, target: int, source: int, name: str | None, _other: int, _row: int) -> None:
-        if target >= 0:
-            self.watch(target, self.store, source, name or "")
-
-    def _set_item(self, target: int, source: int, name: str | None, other: int, row: int) -> None:
-        if target >= 0:
-            self.watch(target, self.set_item, source, name, other, row)
+        self.begin_rows()
 
     def _super(self, target: int, definition: int) -> None:
         """`super()` of a method, or of a function inside one."""
@@ -202,11 +181,10 @@ class Solver(Guesses):
         program = self.program
         self.sites, self.callee_of = {}, {}
         rows = program["call"]
-        sources: list[tuple[int, Call]] = []
         for target, source in zip(rows.target, rows.source, strict=True):
-            call = self.sites[target] = Call(target, target, "call")
-            sources.append((source, call))
+            self.sites[target] = Call(target, target, "call")
             self.callee_of[target] = source
+        self.watch_all(rows.column("source"), self.call, [self.sites[target] for target in rows.target])
         created = program["create"]
         for target in created.target:
             self.sites[target] = Call(target, -1, "special")
@@ -240,10 +218,6 @@ class Solver(Guesses):
             sites[target].starred = begun
         for target, spread in double_starred.items():
             sites[target].double_starred = spread
-        call_value = self.call
-        for source, call in sources:
-            if source >= 0:
-                self.watch(source, call_value, call)
         for target, cls in zip(created.target, created.source, strict=True):
             self.later(self._create, cls, sites[target])
 

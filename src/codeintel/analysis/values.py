@@ -26,9 +26,12 @@ marked. Constants of one type beyond `CONSTANTS` are widened to any value of the
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 WIDE = 48
 CONSTANTS = 6
@@ -68,7 +71,7 @@ class Kind:
     GETTER = 25  # what `operator.itemgetter` and its like give
 
 
-Handler = tuple[Callable[..., None], tuple[Any, ...]]  # called with each new value and the arguments
+Handler = Callable[..., None]  # called with each new value and arguments
 
 
 class Values:
@@ -78,7 +81,7 @@ class Values:
         # Never changed in place: most slots hold what another one does, and share it.
         self.sets: list[frozenset[int] | None] = [None] * count
         self.edges: list[list[int] | None] = [None] * count
-        self.handlers: list[list[Handler] | None] = [None] * count
+        self.handlers: list[list[Any] | None] = [None] * count  # function, arguments, function, arguments, …
         self.fresh: dict[int, frozenset[int]] = {}
         self.queue: deque[int] = deque()
         self.jobs: deque[tuple[Callable[..., None], tuple[Any, ...], list[Any]]] = deque()
@@ -86,6 +89,14 @@ class Values:
         self.parts: list[tuple[Any, ...]] = []
         self.numbers: dict[tuple[Any, ...], int] = {}
         self.alone: dict[int, frozenset[int]] = {}
+        self.alike: dict[frozenset[int], frozenset[int]] = {}  # equal sets are one
+        self.methods: dict[Handler, Handler] = {}  # bound methods, each made once
+        # What rows of the program ask for takes a fifth of the memory in columns: by slot where its own begin, and for
+        # each the number of its group and its place there.
+        self.groups: list[tuple[np.ndarray, Handler, tuple[Sequence[Any], ...]]] = []
+        self.begin, self.group, self.place = array("i"), array("B"), array("i")
+        self.watched = -1  # the last slot that has any
+        self.begun = 0  # groups
         self.constants: set[int] = set()
         self.wide: set[int] = set()
         self.receivers: dict[int, int] = {}  # slots of `self`, with the open instance they widen to
@@ -135,7 +146,11 @@ class Values:
             new = self._narrowed(slot, have, new)
             if not new:
                 return
-        self.sets[slot] = have | new if have else new
+        if have:
+            whole = have | new
+            self.sets[slot] = self.alike.setdefault(whole, whole)
+        else:
+            self.sets[slot] = new
         fresh = self.fresh.get(slot)
         if fresh is None:
             self.fresh[slot] = new
@@ -170,15 +185,37 @@ class Values:
 
     def watch(self, slot: int, function: Callable[..., None], *arguments: Any) -> None:
         """Call `function` with each value that `slot` holds, now or later, and the arguments."""
+        function = self.methods.setdefault(function, function)
         handlers = self.handlers[slot]
         if handlers is None:
-            self.handlers[slot] = [(function, arguments)]
+            self.handlers[slot] = [function, arguments]
         else:
-            handlers.append((function, arguments))
+            handlers += function, arguments
         # What is still to flow from there reaches the new handler with the rest; nothing is called from in here, or
         # chains of calls in the program would be chains of calls in this one.
         if (have := self.sets[slot]) and (old := have - self.fresh.get(slot, _EMPTY)):
             self.jobs.append((function, arguments, sorted(old)))
+
+    def watch_all(self, slots: np.ndarray, function: Handler, *columns: Sequence[Any]) -> None:
+        """`watch` each slot that is one, with the arguments in its place of all columns; from `begin_rows` on."""
+        self.groups.append((slots, function, columns))
+
+    def begin_rows(self) -> None:
+        """Let rows be watched; those of before are watched already."""
+        sets, fresh = self.sets, self.fresh
+        for slots, function, columns in self.groups[self.begun :]:
+            for place, slot in enumerate(slots.tolist()):
+                if slot >= 0 and (have := sets[slot]) and (old := have - fresh.get(slot, _EMPTY)):
+                    self.jobs.append((function, tuple([column[place] for column in columns]), sorted(old)))
+        self.begun = len(self.groups)
+        watched = np.concatenate([slots for slots, *_ in self.groups])
+        order = np.argsort(watched, kind="stable")[np.count_nonzero(watched < 0) :]
+        count = [len(slots) for slots, *_ in self.groups]
+        self.watched = int(watched.max(initial=-1))
+        self.begin = array("i", np.searchsorted(watched[order], np.arange(self.watched + 2)).astype(np.int32).tobytes())
+        self.group = array("B", np.repeat(np.arange(len(count), dtype=np.uint8), count)[order].tobytes())
+        place = np.concatenate([np.arange(n, dtype=np.int32) for n in count])
+        self.place = array("i", place[order].tobytes())
 
     def later(self, function: Callable[..., None], value: int, *arguments: Any) -> None:
         """Call `function` with a value and the arguments, after what is being done."""
@@ -187,7 +224,9 @@ class Values:
     def solve(self) -> None:
         """Let values flow until nothing changes."""
         queue, fresh, edges, handlers, jobs = self.queue, self.fresh, self.edges, self.handlers, self.jobs
-        pour, sets = self.pour, self.sets
+        pour, sets, watched = self.pour, self.sets, self.watched
+        begin, group, place = self.begin, self.group, self.place
+        groups = [(function, columns) for _, function, columns in self.groups]
         while queue or jobs:
             if jobs:
                 function, given, values = jobs.popleft()
@@ -200,9 +239,22 @@ class Values:
                 have = sets[target]
                 if have is None or not new <= have:
                     pour(target, new)
-            if watching := handlers[slot]:
+            watching = handlers[slot]
+            if slot > watched or begin[slot] == begin[slot + 1]:
+                if not watching:
+                    continue
                 ordered = sorted(new) if len(new) > 1 else new
-                for function, given in watching[:]:
+            else:
+                ordered = sorted(new) if len(new) > 1 else new
+                for at in range(begin[slot], begin[slot + 1]):
+                    function, columns = groups[group[at]]
+                    row = place[at]
+                    given = [column[row] for column in columns]
+                    for value in ordered:
+                        function(value, *given)
+            if watching:
+                each = iter(watching[:])
+                for function, given in zip(each, each, strict=True):
                     for value in ordered:
                         function(value, *given)
 
