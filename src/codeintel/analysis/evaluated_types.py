@@ -33,7 +33,7 @@ def add_types(solver: Solver, rows: ResolutionRows) -> None:
     is_asked &= program.path_of >= 0
     is_asked[[slot for slot in solver.wide if slot < program.count]] = False
     slots = np.flatnonzero(is_asked)
-    held = [solver.held(slot) for slot in slots.tolist()]
+    held = list(map(solver.held, slots.data))
     # Most slots hold what another one does, and share its set.
     numbers = np.fromiter(map(id, held), np.int64, len(held))
     _, firsts, numbers = np.unique(numbers, return_index=True, return_inverse=True)

@@ -108,7 +108,7 @@ class ResolutionRows:
 def distinct(numbers: np.ndarray) -> np.ndarray:
     """The numbers in order, each once: `numpy.unique` hashes them, which takes longer."""
     numbers = np.sort(numbers)
-    return numbers[np.diff(numbers, prepend=-1) != 0] 
+    return numbers[np.diff(numbers, prepend=-1) != 0]
 
 
 _NOTHING = tuple(np.zeros(0, np.int32) for _ in range(3))
