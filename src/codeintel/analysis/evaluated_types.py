@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codeintel.analysis.program import PARAMETERS
-from codeintel.analysis.resolution_rows import ResolutionRows, distinct
+from codeintel.analysis.resolution_rows import HALF, ResolutionRows, distinct
 from codeintel.analysis.solver import Solver
 from codeintel.analysis.values import Kind, type_path
 from codeintel.hashing import external_id
@@ -17,7 +17,6 @@ _GIVES = (*PARAMETERS, "copy", "call", "load", "item", "slice", "unpack", "itera
 _SURE, _UNSURE = 0.9, 0.6  # one type, several
 _INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _TYPED = (*_INSTANCES, Kind.CONTAINER, Kind.CONSTANT, Kind.BUILTIN, Kind.GENERATOR, Kind.RESULT)
-_HALF = 32  # bits of a pair of numbers in one
 
 
 def add_types(solver: Solver, rows: ResolutionRows) -> None:
@@ -41,11 +40,11 @@ def add_types(solver: Solver, rows: ResolutionRows) -> None:
     sizes = np.fromiter(map(len, sets), np.int64, len(sets))
     values = np.fromiter(chain.from_iterable(sets), np.int64, sizes.sum())
     types = _types(solver, rows)[values]
-    pairs = distinct((np.repeat(np.arange(len(sets)), sizes) << _HALF | types)[types >= 0])
-    sizes = np.bincount(pairs >> _HALF, minlength=len(sets))
+    pairs = distinct((np.repeat(np.arange(len(sets)), sizes) << HALF | types)[types >= 0])
+    sizes = np.bincount(pairs >> HALF, minlength=len(sets))
     sure, unsure = (rows.label("type", "value", confidence) for confidence in (_SURE, _UNSURE))
     labels = np.where(np.repeat(sizes, sizes) == 1, sure, unsure)
-    first = rows.groups(pairs & ((1 << _HALF) - 1), labels, sizes)
+    first = rows.groups(pairs & ((1 << HALF) - 1), labels, sizes)
     rows.add(slots, program.path_of[slots], first + numbers)
 
 

@@ -44,7 +44,6 @@ def resolutions(value_flows: pa.Table, exports: pa.Table) -> Iterator[pa.Table]:
     """
     with _uncollected():
         program = Program(value_flows)
-        bucket_of_path = _buckets(program, value_flows)
         solver = solved(program, exports)
         rows = ResolutionRows()
         add_calls(solver, rows)
@@ -52,9 +51,10 @@ def resolutions(value_flows: pa.Table, exports: pa.Table) -> Iterator[pa.Table]:
         add_references(solver, rows)
         add_bases(solver, rows)
         add_types(solver, rows)
+        parts = rows.tables(program.ids, program.paths, _buckets(program, value_flows))
         vars(solver).clear()  # its handlers refer to it
-        del solver
-    yield from rows.tables(program, bucket_of_path)
+        del solver, program
+    yield from parts
 
 
 def _buckets(program: Program, value_flows: pa.Table) -> list[int]:
@@ -96,7 +96,7 @@ def callee_name(solver: Solver, value: int) -> str | None:
 
 
 def add_calls(solver: Solver, rows: ResolutionRows) -> None:
-    """What calls and reads of properties call, and why nothing is known of a call."""
+    """What calls and reads of properties call."""
     paths = solver.program.path_of
     group_of: dict[tuple[tuple[int, str], ...], int] = {}  # most calls call what another one does
 

@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from codeintel.analysis.program import Program
-
 _COLUMNS = {
     "path": pa.string(), "slot_id": pa.int64(), "relation": pa.string(), "ordinal": pa.int32(),
     "target_id": pa.int64(), "target_kind": pa.string(), "target_name": pa.string(), "origin": pa.string(),
@@ -20,8 +18,8 @@ RESOLUTIONS = pa.schema([pa.field(name, kind, nullable=False) for name, kind in 
 
 _LABELS = ("relation", "ordinal", "origin", "confidence")
 _TARGETS = ("target_id", "target_kind", "target_name")
-_HALF = 32  # bits of a pair of numbers in one
-_LOW = (1 << _HALF) - 1
+HALF = 32  # bits of a pair of numbers in one
+_LOW = (1 << HALF) - 1
 
 
 class ResolutionRows:
@@ -45,7 +43,7 @@ class ResolutionRows:
     def group(self, members: Iterable[tuple[int, int]]) -> int:
         """The number of a new group of targets with their labels; -1 for none at all."""
         before = len(self._members)
-        self._members.extend(target << _HALF | label for target, label in members)
+        self._members.extend(target << HALF | label for target, label in members)
         if len(self._members) == before:
             return -1
         self._sizes.append(len(self._members) - before)
@@ -54,7 +52,7 @@ class ResolutionRows:
     def groups(self, targets: np.ndarray, labels: np.ndarray, sizes: np.ndarray) -> int:
         """The number of the first of new groups, each of so many targets."""
         first = len(self._sizes)
-        self._members.frombytes((targets.astype(np.int64) << _HALF | labels).tobytes())
+        self._members.frombytes((targets.astype(np.int64) << HALF | labels).tobytes())
         self._sizes.frombytes(sizes.astype(np.int32).tobytes())
         return first
 
@@ -66,24 +64,28 @@ class ResolutionRows:
         kept = (paths >= 0) & (groups >= 0)
         self._found.append((slots[kept], paths[kept], groups[kept]))
 
-    def tables(self, program: Program, bucket_of_path: Sequence[int]) -> Iterator[pa.Table]:
-        """The rows of one bucket after another, each once and in the order of the columns."""
+    def tables(self, ids: np.ndarray, paths: Sequence[str], bucket_of_path: Sequence[int]) -> Iterator[pa.Table]:
+        """The rows of one bucket after another, each once and in the order of the columns; then nothing is left.
+
+        `ids` are those of the slots. Where these and the paths ascend, so do the rows.
+        """
         members, rank = self._ranked()
         sizes = np.array(self._sizes, np.int64)
         begins = np.cumsum(sizes) - sizes
         slots, files, groups = (np.concatenate(each) for each in zip(_NOTHING, *self._found, strict=True))
+        self._found.clear()
         buckets = np.array(bucket_of_path, np.int32)[files]
         order = np.argsort(buckets, kind="stable")
-        ids, paths = program.ids, pa.array(program.paths, pa.string())
+        names = pa.array(paths, pa.string())
         for at in np.split(order, np.flatnonzero(np.diff(buckets[order])) + 1) if len(order) else ():
             places, place = np.unique(files[at].astype(np.int64) * len(ids) + slots[at], return_inverse=True)
             size = sizes[groups[at]]
             first = np.repeat(begins[groups[at]] - (np.cumsum(size) - size), size)
-            rows = distinct(np.repeat(place << _HALF, size) | rank[first + np.arange(len(first))])
-            file, slot = np.divmod(places[rows >> _HALF], len(ids))
+            rows = distinct(np.repeat(place << HALF, size) | rank[first + np.arange(len(first))])
+            file, slot = np.divmod(places[rows >> HALF], len(ids))
             found = members.take(pa.array(rows & _LOW))
             bucket = pa.repeat(pa.scalar(buckets[at[0]], pa.int32()), len(rows))
-            columns = {"path": paths.take(pa.array(file)), "slot_id": ids[slot], "bucket": bucket}
+            columns = {"path": names.take(pa.array(file)), "slot_id": ids[slot], "bucket": bucket}
             yield pa.table(columns | dict(zip(found.column_names, found.columns, strict=True)), schema=RESOLUTIONS)
 
     def _ranked(self) -> tuple[pa.Table, np.ndarray]:
@@ -93,7 +95,7 @@ class ResolutionRows:
         heads = {head: number for number, head in enumerate(sorted({label[:2] for label in labels}))}
         head = np.array([heads[label[:2]] for label in labels], np.int64)  # relation and ordinal, before the target
         members, number = np.unique(np.array(self._members, np.int64), return_inverse=True)
-        target, label = target_rank[members >> _HALF], label_rank[members & _LOW]
+        target, label = target_rank[members >> HALF], label_rank[members & _LOW]
         order = np.lexsort((label, target, head[label]))
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
