@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from codeintel.analysis.resolution import resolutions
-from codeintel.analysis.resolution_rows import RESOLUTIONS
+from codeintel.analysis.resolution_rows import RESOLUTIONS, ResolutionRows
 from codeintel.store.partitions import in_key_order
 from tests.analysis.conftest import Facts, resolved
 
@@ -56,3 +57,17 @@ def test_rows_are_in_the_order_of_the_columns_and_none_is_there_twice(facts_of: 
 
 def test_of_nothing_there_is_nothing(facts_of: FactsOf) -> None:
     assert resolved(facts_of({"d.py": ""})).num_rows == 0
+
+
+def test_targets_are_compared_before_how_sure_they_are() -> None:
+    rows = ResolutionRows()
+    second = rows.target(2, "function", "m.a"), rows.label("call", "call", 0.95)
+    first = rows.target(1, "function", "m.b"), rows.label("call", "special", 0.5)
+    rows.add([0], [0], [rows.group([second, first])])
+    (part,) = rows.tables(np.array([7]), ["m.py"], [3])
+    assert part.drop(["target_kind", "relation"]).to_pylist() == [
+        {"path": "m.py", "slot_id": 7, "ordinal": 0, "target_id": 1, "target_name": "m.b", "origin": "special",
+         "confidence": 0.5, "bucket": 3},
+        {"path": "m.py", "slot_id": 7, "ordinal": 0, "target_id": 2, "target_name": "m.a", "origin": "call",
+         "confidence": float(np.float32(0.95)), "bucket": 3},
+    ]  # fmt: skip

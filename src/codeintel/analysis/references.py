@@ -18,6 +18,7 @@ from codeintel.hashing import fields, hashed
 
 _INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _NAMESPACES = (Kind.CLASS, Kind.MODULE)
+_HAVING = (*_INSTANCES, *_NAMESPACES)
 
 
 def add_references(solver: Solver, rows: ResolutionRows) -> None:
@@ -68,23 +69,21 @@ def _home(solver: Solver, classes: Container[int], cls: int) -> int | None:
     return next((each for each in reversed(solver.order(cls)) if each in classes), None)
 
 
-def _meant(solver: Solver, classes: Container[int], value: int, name: str) -> Iterable[int]:
-    """What an attribute of a value is: bindings, or -1 - the class, of those that assign to it, that it belongs to."""
-    slot = solver.attributes.get((value, name))
-    if slot is not None and (found := solver.bindings(slot)):
-        return found
+def _assigned(solver: Solver, classes: Container[int], value: int, name: str) -> Iterable[int]:
+    """What an attribute that nothing led to is: a binding, or -1 - the class, of those that assign to it, it is of."""
     kind = solver.kinds[value]
     if kind in _INSTANCES:
         cls = solver.parts[value][0]
         if (member := _member(solver, cls, name)) is not None:
             return (member,)
         return () if not classes or (home := _home(solver, classes, cls)) is None else (-1 - home,)
-    member = solver.members.get((solver.parts[value][0], name)) if kind in _NAMESPACES else None
+    member = solver.members.get((solver.parts[value][0], name))
     return () if member is None else (member,)
 
 
 def _add_members(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: ResolutionRows) -> None:
-    ids = solver.program.ids
+    ids, kinds = solver.program.ids, solver.kinds
+    bindings = {at: found for at, slot in solver.attributes.items() if (found := solver.bindings(slot))}
 
     @cache
     def group_of(found: frozenset[int], name: str, relation: str, origin: str) -> int:
@@ -97,8 +96,13 @@ def _add_members(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: R
     @cache
     def group(values: frozenset[int], name: str, relation: str, origin: str) -> int:
         classes = homes.get(name, ())
-        found = frozenset[int]().union(*[_meant(solver, classes, value, name) for value in values])
-        return group_of(found, name, relation, origin) if found else -1
+        found = set[int]()
+        for value in values:
+            if bound := bindings.get((value, name)):
+                found |= bound
+            elif kinds[value] in _HAVING:
+                found.update(_assigned(solver, classes, value, name))
+        return group_of(frozenset(found), name, relation, origin) if found else -1
 
     known = solver.known
     for op, relation, origin in (("load", "ref", "member"), ("store", "binds", "assignment")):
