@@ -17,7 +17,9 @@ Graph = dict[str, list[str]]
 
 def resolved(facts: Facts) -> pa.Table:
     """All parts of `resolutions` in one."""
-    return pa.concat_tables([RESOLUTIONS.empty_table(), *resolutions(facts["value_flows"], facts["exports"])])
+    return pa.concat_tables(
+        [RESOLUTIONS.empty_table(), *resolutions(facts["value_flows"].to_reader(), facts["exports"])]
+    )
 
 
 def call_graph(facts: Facts, found: pa.Table) -> Graph:

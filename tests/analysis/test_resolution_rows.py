@@ -28,7 +28,8 @@ def in_buckets(facts: Facts) -> list[pa.Table]:
     flows = facts["value_flows"]
     buckets = pa.array([BUCKETS[path] for path in flows["path"].to_pylist()], pa.int32())
     place = flows.schema.get_field_index("bucket")
-    return list(resolutions(flows.set_column(place, flows.schema.field(place), buckets), facts["exports"]))
+    flows = flows.set_column(place, flows.schema.field(place), buckets)
+    return list(resolutions(flows.to_reader(), facts["exports"]))
 
 
 def test_each_part_is_one_whole_bucket_and_buckets_ascend(facts_of: FactsOf) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from codeintel.hamilton_pipeline import contract_job
 from codeintel.hamilton_pipeline.contract_job import ContractJob, findings_of
-from codeintel.hamilton_pipeline.partition_jobs import store_rows
+from codeintel.hamilton_pipeline.stored_rows import store_rows
 from codeintel.relspec.pipeline import Contract, Reference, Table
 from codeintel.store.handles import TableHandle
 from codeintel.store.results import Result

@@ -12,11 +12,11 @@ from types import ModuleType
 
 import pyarrow as pa
 
-from codeintel.relspec.pipeline import analysis
+from codeintel.relspec.pipeline import AnyAnalysis, analysis
 
 
 class _CallablePackage(ModuleType):
-    def __call__(self, schema: pa.Schema) -> Callable[[Callable[..., pa.Table]], Callable[..., pa.Table]]:
+    def __call__(self, schema: pa.Schema) -> Callable[[AnyAnalysis], AnyAnalysis]:
         return analysis(schema)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 MODULE, CLASS, FUNCTION, GENERATOR, LAMBDA = range(5)
 PARAMETERS = ("positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword")
@@ -87,39 +88,50 @@ _NONE = Rows(tuple(np.zeros(0, np.int64) for _ in range(6)), np.zeros(0, object)
 
 
 class Program:
-    """All rows by `op`. Slots are numbered in the order of their ids, so no order of files shows."""
+    """All rows by `op`, and of one op by path. Slots are numbered in the order of their ids: no order of files shows.
 
-    def __init__(self, flows: pa.Table) -> None:
-        paths = flows["path"].combine_chunks().dictionary_encode()
-        ops = flows["op"].combine_chunks().dictionary_encode()
-        names = flows["name"].combine_chunks().dictionary_encode()
-        listed = np.array(paths.dictionary.to_pylist(), object)
-        by_path = np.argsort(listed, kind="stable") if len(listed) else np.zeros(0, np.int64)
-        rank = np.empty(len(listed), np.int64)
-        rank[by_path] = np.arange(len(listed))
-        path = rank[paths.indices.to_numpy()] if len(listed) else np.zeros(0, np.int64)
-        self.paths: list[str] = listed[by_path].tolist()
-        order = np.argsort(path, kind="stable")
-        columns = [flows[name].combine_chunks() for name in ("target_id", "source_id", "other_id")]
-        found = pa.concat_arrays(columns).dictionary_encode()
-        ids = found.dictionary.to_numpy()
-        by_id = np.argsort(ids)
-        self.ids, self.count = ids[by_id], len(ids)
-        number = np.empty(len(ids), np.int32)
-        number[by_id] = np.arange(len(ids))
-        numbers = found.indices.fill_null(-1).to_numpy()
-        numbers = np.where(numbers < 0, -1, number[numbers]) if len(ids) else numbers
-        slots = [part[order] for part in np.split(numbers, 3)]
-        texts = np.array([*names.dictionary.to_pylist(), None], object)
-        name = names.indices.fill_null(len(texts) - 1).to_numpy()[order]
-        op = ops.indices.to_numpy()[order]
-        position, path = flows["position"].combine_chunks().to_numpy()[order], path[order]
-        columns = tuple(c.astype(np.int32) for c in (*slots, name, position, path))
-        self.rows: dict[str, Rows] = {}
-        for code, word in enumerate(ops.dictionary.to_pylist()):
-            at = np.flatnonzero(op == code)
-            self.rows[word] = Rows(tuple(column[at] for column in columns), texts)
-        pa.default_memory_pool().release_unused()  # three times what is kept
+    One batch is held at a time. Of each there remain 28 bytes a row and 8 for each of its ids; in the end there are 24
+    bytes a row, 8 a slot, and the texts. Every path has one bucket; its rows stay as they came.
+    """
+
+    def __init__(self, flows: pa.RecordBatchReader) -> None:
+        paths, ops, names, buckets = dict[str, int](), dict[str, int](), dict[str | None, int](), dict[int, int]()
+        # Bytes, for they grow in place: what is put together of parts is there twice.
+        ids, columns = bytearray(), [bytearray() for _ in range(7)]  # three slots, name, position, path, op
+        for batch in flows:
+            slots = pa.concat_arrays([batch[name] for name in ("target_id", "source_id", "other_id")])
+            found = slots.dictionary_encode()
+            numbers = pc.add(found.indices, pa.scalar(len(ids) // 8, pa.int32())).fill_null(-1).to_numpy()
+            ids.extend(found.dictionary.to_numpy())
+            path = _numbers(batch["path"], paths)
+            own, first = np.unique(path, return_index=True)
+            buckets.update(zip(own.tolist(), batch["bucket"].to_numpy()[first].tolist(), strict=True))
+            read = (*np.split(numbers, 3), _numbers(batch["name"], names), batch["position"].to_numpy(), path,
+                    _numbers(batch["op"], ops))  # fmt: skip
+            for column, part in zip(columns, read, strict=True):
+                column.extend(part)
+            del batch, slots, found, read, part  # before the next is there
+        self.paths = sorted(paths)
+        self.bucket_of_path = [buckets[paths[path]] for path in self.paths]
+        rank = np.zeros(len(paths), np.int32)
+        rank[[paths[path] for path in self.paths]] = np.arange(len(paths))
+        known = np.frombuffer(ids, np.int64)
+        self.ids = _ascending(known)
+        self.count = len(self.ids)
+        number = np.append(np.searchsorted(self.ids, known).astype(np.int32), np.int32(-1))
+        del known, ids
+        path, op = rank[np.frombuffer(columns.pop(5), np.int32)], np.frombuffer(columns.pop(), np.int32)
+        order = np.lexsort((path, op))
+        of_slots = [number[np.frombuffer(columns.pop(0), np.int32)[order]] for _ in range(3)]
+        others = [np.frombuffer(columns.pop(0), np.int32)[order] for _ in range(2)]
+        ordered = (*of_slots, *others, path[order])
+        texts = np.array([*names, None], object)
+        ends = np.cumsum(np.bincount(op, minlength=len(ops))).tolist()
+        self.rows = {
+            word: Rows(tuple(column[begin:end] for column in ordered), texts)
+            for word, begin, end in zip(ops, [0, *ends], ends, strict=False)
+        }
+        pa.default_memory_pool().release_unused()  # by batches
 
     def __getitem__(self, op: str) -> Rows:
         return self.rows.get(op, _NONE)
@@ -153,13 +165,26 @@ class Program:
     @cached_property
     def path_of(self) -> np.ndarray:
         """By slot, the file of a row that it is the target of; -1 for none."""
-        found = np.full(self.count, -1, np.int64)
+        found = np.full(self.count, -1, np.int32)
         for op, rows in self.rows.items():
             if op not in _BY_SOURCE:
                 found[rows.targets] = rows.path
         rows = self["set_item"]
         found[rows.source] = rows.path
         return found
+
+
+def _numbers(column: pa.Array, known: dict[Any, int]) -> np.ndarray:
+    """Values, nulls too, by their numbers in `known`, which grows."""
+    encoded = column.dictionary_encode(null_encoding="encode")
+    words = encoded.dictionary.to_pylist()
+    return np.array([known.setdefault(word, len(known)) for word in words], np.int32)[encoded.indices.to_numpy()]
+
+
+def _ascending(values: np.ndarray) -> np.ndarray:
+    """Distinct values. What numpy has for it builds a table of hashes or of places."""
+    found = np.sort(values)
+    return found[np.append(True, found[1:] != found[:-1])] if len(found) else found
 
 
 # The target of these may be a slot of another file, or none at all.

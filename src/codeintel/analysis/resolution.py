@@ -30,7 +30,7 @@ _NONE: Mapping[int, str] = {}
 
 
 @analysis(RESOLUTIONS)
-def resolutions(value_flows: pa.Table, exports: pa.Table) -> Iterator[pa.Table]:
+def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> Iterator[pa.Table]:
     """One row per thing that a slot was resolved to, by file, slot, relation and target; no positions.
 
     `relation`: call (`slot_id` is a call site, `target_id` the definition it calls), ref (an attribute, and the binding
@@ -51,16 +51,10 @@ def resolutions(value_flows: pa.Table, exports: pa.Table) -> Iterator[pa.Table]:
         add_references(solver, rows)
         add_bases(solver, rows)
         add_types(solver, rows)
-        parts = rows.tables(program.ids, program.paths, _buckets(program, value_flows))
+        parts = rows.tables(program.ids, program.paths, program.bucket_of_path)
         vars(solver).clear()  # its handlers refer to it
         del solver, program
     yield from parts
-
-
-def _buckets(program: Program, value_flows: pa.Table) -> list[int]:
-    files = value_flows.group_by("path").aggregate([("bucket", "min")])
-    bucket = dict(zip(files["path"].to_pylist(), files["bucket_min"].to_pylist(), strict=True))
-    return [bucket[path] for path in program.paths]
 
 
 @contextmanager

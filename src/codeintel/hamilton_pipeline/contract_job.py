@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from codeintel.errors import DamagedObjectError
-from codeintel.hamilton_pipeline.partition_jobs import SHOWN, repeats, shown
+from codeintel.hamilton_pipeline.stored_rows import SHOWN, repeats, shown
 from codeintel.relspec.pipeline import Contract, Reference, allowed_rule
 from codeintel.store.handles import UNPARTITIONED, Partition, TableHandle
 from codeintel.store.partitions import is_bucketed, read_buckets, read_partition, write_partition

@@ -6,12 +6,14 @@ before a job needs one, and never Hamilton, because every worker pays for what i
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,13 +22,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from codeintel.errors import ContractError, DamagedObjectError, RunError
+from codeintel.errors import DamagedObjectError, PlanError, RunError
 from codeintel.hamilton_pipeline.process_usage import forget_peak, give_back_memory, peak_resident_bytes
-from codeintel.relspec.pipeline import Contract, ScalarFunction, Table, null_rule, unique_rule
-from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
+from codeintel.hamilton_pipeline.stored_rows import declared_columns, store_rows
+from codeintel.relspec.pipeline import Analysis, Contract, ScalarFunction, Table
+from codeintel.store.handles import Format, Partition, TableHandle
 from codeintel.store.partitions import (
     conformed,
-    in_key_order,
     is_bucketed,
     read_buckets,
     read_partition,
@@ -51,6 +53,17 @@ class Input:
     def read(self, objects: Path) -> pa.Table:
         columns = self.columns if self.columns is None or self.columns else self.schema.names[:1]
         return read_buckets(objects, self.handle, self.schema, columns=columns, buckets=self.buckets)
+
+    def stream(self, objects: Path) -> pa.RecordBatchReader:
+        """The same rows in the same order, each bucket read when it is asked for, and then let go."""
+        schema = replace(self, buckets=frozenset()).read(objects).schema
+        return pa.RecordBatchReader.from_batches(schema, self._batches(objects))
+
+    def _batches(self, objects: Path) -> Iterator[pa.RecordBatch]:
+        for bucket in sorted(self.handle.partitions if self.buckets is None else self.buckets):
+            batches = replace(self, buckets=frozenset({bucket})).read(objects).to_batches()
+            while batches:
+                yield batches.pop(0)  # whoever asked for it is the only one to hold it
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +226,11 @@ class QueryJob:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisJob:
-    """Run one analysis over whole tables and store its rows."""
+    """Run one analysis over whole tables or streams of them, and store its rows, or its tables as they come."""
 
     objects: Path
     name: str
-    analyse: Callable[..., pa.Table]
+    analyse: Analysis
     inputs: Mapping[str, Input]
     parameters: Mapping[str, Any]  # whatever the analysis declares
     output: Table
@@ -228,8 +241,69 @@ class AnalysisJob:
         return [each.handle for each in self.inputs.values()]
 
     def run(self) -> tuple[Tables, int]:
-        found = self.analyse(**{n: i.read(self.objects) for n, i in self.inputs.items()}, **self.parameters)
-        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0
+        streamed = streamed_inputs(self.name, self.analyse, self.inputs)
+        found = self.analyse(
+            **{n: i.stream(self.objects) if n in streamed else i.read(self.objects) for n, i in self.inputs.items()},
+            **self.parameters,
+        )
+        stored: dict[int, Partition] = {}
+        for part in self._parts(found):
+            made = store_rows(self.objects, self.name, part, self.output, self.form, self.contract)
+            if stored and made and (bucket := min(made)) <= (last := max(stored)):
+                wrong = f"twice: bucket {bucket}" if bucket in stored else f"bucket {bucket} after bucket {last}"
+                raise RunError(
+                    f"analysis {self.name!r} gives {wrong}; each of its tables has to have all rows of its buckets, "
+                    "and buckets have to ascend from one table to the next",
+                    task=self.name,
+                )
+            stored |= made
+            del part  # before the next is made
+        return {self.name: stored}, 0
+
+    def _parts(self, found: object) -> Iterator[pa.Table]:
+        """What is to be stored at a time. Nothing here may hold a table while the next one is made."""
+        parts = map(self._declared, found if isinstance(found, Iterator) else [found])
+        if is_bucketed(self.output.schema):
+            yield from parts
+        else:
+            yield pa.concat_tables([self.output.schema.empty_table(), *parts])
+
+    def _declared(self, found: object) -> pa.Table:
+        if not isinstance(found, pa.Table):
+            raise RunError(f"analysis {self.name!r} gives a {type(found).__name__}, not a table", task=self.name)
+        return declared_columns(self.name, found, self.output)
+
+
+def streamed_inputs(name: str, analyse: Analysis, tables: Container[str]) -> frozenset[str]:
+    """Which of the tables that an analysis reads it takes as `pyarrow.RecordBatchReader`, by its annotations.
+
+    Raises PlanError for an annotation of a table that cannot be evaluated; of other parameters they do not matter.
+    """
+    streamed = set()
+    for parameter in inspect.signature(analyse).parameters.values():
+        kind = parameter.annotation
+        if parameter.name not in tables:
+            continue
+        if isinstance(kind, str):
+            try:
+                kind = eval(kind, _globals(analyse))  # noqa: S307 - of the code that is about to be run
+            except Exception as error:
+                raise PlanError(
+                    f"analysis {name!r} takes {parameter.name!r} as {kind!r}, which cannot be evaluated: {error}; "
+                    "import what it names when the module is run, not for type checkers alone",
+                    subject=name,
+                ) from error
+        if kind is pa.RecordBatchReader:
+            streamed.add(parameter.name)
+    return frozenset(streamed)
+
+
+def _globals(function: Any) -> dict[str, Any]:  # Any: whatever can be called
+    """Where the annotations are to be looked up that `inspect.signature` finds."""
+    inner = inspect.unwrap(function)
+    if isinstance(inner, partial):
+        return _globals(inner.func)
+    return inner.__globals__ if hasattr(inner, "__globals__") else _globals(type(inner).__call__)
 
 
 class Job(Protocol):
@@ -238,67 +312,6 @@ class Job(Protocol):
     def run(self) -> tuple[Tables, int]: ...
 
     def reads(self) -> Iterable[TableHandle]: ...
-
-
-def store_rows(
-    objects: Path, name: str, rows: pa.Table, output: Table, form: Format, contract: Contract | None = None
-) -> dict[int, Partition]:
-    """Write `rows` in canonical order, one object a bucket.
-
-    Raises ContractError if a declared key is not unique inside a bucket or a value is null that must not be. Whether
-    the key of a table with a contract is unique is for its validator to tell: here ties get an order of their own.
-    """
-    missing = [n for n in output.schema.names if n not in rows.schema.names]
-    if missing:
-        raise RunError(f"{name} lacks the declared columns {', '.join(missing)}", task=name)
-    bucketed = is_bucketed(output.schema)
-    table = conformed(rows.select(output.schema.names), output.schema)
-    leading = ["bucket"] if bucketed else []
-    key = [k for k in output.key or output.schema.names if k != "bucket"]
-    ordered = in_key_order(table, [*leading, *key])
-    if output.key and len(twice := repeats(ordered, key)):
-        if contract is None:
-            offending = ordered.take(twice[:SHOWN]).to_pylist()
-            raise ContractError(name, unique_rule(output.key), len(twice), shown(offending, key))
-        ordered = in_key_order(table, [*leading, *key, *(n for n in output.schema.names if n not in (*leading, *key))])
-    if contract is not None:
-        _check_nulls(name, ordered, contract, key)
-    parts = split_by_bucket(ordered) if bucketed else [(UNPARTITIONED, ordered)]
-    return {bucket: write_partition(objects, part, form) for bucket, part in parts}
-
-
-SHOWN = 5
-"""Rows that an error or a record names."""
-
-
-def repeats(ordered: pa.Table, key: Sequence[str]) -> np.ndarray:
-    """Places of rows, in key order, that have the key of the row before."""
-    if ordered.num_rows < 2:
-        return np.empty(0, np.int64)
-    same = np.ones(ordered.num_rows - 1, bool)
-    for column in (ordered.column(k).combine_chunks() for k in key):
-        equal = pc.equal(column.slice(1), column.slice(0, len(column) - 1))
-        same &= pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
-        if not same.any():
-            break
-    return np.flatnonzero(same) + 1
-
-
-def _check_nulls(name: str, rows: pa.Table, contract: Contract, key: Sequence[str]) -> None:
-    for column in (f.name for f in contract.table.schema if not f.nullable):
-        if nulls := rows.column(column).null_count:
-            offending = rows.filter(pc.is_null(rows.column(column))).slice(0, SHOWN)
-            raise ContractError(name, null_rule(column), nulls, shown(offending.to_pylist(), [column, *key]))
-
-
-def shown(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> tuple[str, ...]:  # Any: values
-    """Rows as text: `path:line`, as far as they have them, and the values of some columns."""
-    values = [c for c in dict.fromkeys(columns) if c not in ("path", "line")]
-    texts = []
-    for row in rows:
-        place = [str(row[name]) for name in ("path", "line") if row.get(name) is not None]
-        texts.append(": ".join(filter(None, (":".join(place), ", ".join(f"{c} {row[c]!r}" for c in values)))))
-    return tuple(texts)
 
 
 def perform(job: Job) -> Done:

@@ -18,10 +18,10 @@ from codeintel.datafusion_engine.sql_text import front_matter
 from codeintel.errors import PlanError, nearest
 from codeintel.fingerprint import digest
 from codeintel.hamilton_pipeline.contract_job import ContractJob
-from codeintel.hamilton_pipeline.partition_jobs import perform
+from codeintel.hamilton_pipeline.partition_jobs import perform, streamed_inputs
 from codeintel.hamilton_pipeline.semantic_registry import semantic_id
 from codeintel.hamilton_pipeline.view_contracts import declared_contract, declared_table
-from codeintel.relspec.pipeline import Contract, Pipeline, Table
+from codeintel.relspec.pipeline import Analysis, Contract, Pipeline, Table
 from codeintel.relspec.task import Mode, Task
 from codeintel.store.delta import stored_type
 from codeintel.store.partitions import is_bucketed, schema_digest
@@ -124,7 +124,7 @@ def _check_names(pipeline: Pipeline) -> None:
         seen[name] = what
 
 
-def _schema_of(name: str, analyse: Callable[..., pa.Table]) -> pa.Schema:
+def _schema_of(name: str, analyse: Analysis) -> pa.Schema:
     schema = getattr(analyse, "output_schema", None)
     if not isinstance(schema, pa.Schema):
         raise PlanError(
@@ -289,7 +289,7 @@ def _extractor_tasks(pipeline: Pipeline, parameters: Mapping[str, Any], own: _Ow
 
 def _analysis_task(
     name: str,
-    analyse: Callable[..., pa.Table],
+    analyse: Analysis,
     tables: Mapping[str, Table],
     parameters: Mapping[str, Any],
     own: Mapping[str, str],
@@ -302,6 +302,7 @@ def _analysis_task(
                 subject=name,
             )
     inputs: dict[str, Mode] = {p.name: "whole" for p in wanted if p.name in tables}
+    streamed_inputs(name, analyse, inputs)  # what is wrong with its annotations is told before anything runs
     settings = {p.name: parameters[p.name] for p in wanted if p.name in parameters and p.name not in tables}
     parts = {**code_parts(analyse), **_setting_parts(settings), **own}
     parts |= {"schema": schema_digest(tables[name].schema), "library pyarrow": _PYARROW}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:  # planning a no-op must not pay for importing Arrow
     import pyarrow as pa
 
 Severity = Literal["fail", "warn"]
 Stability = Literal["stable", "experimental"]
+Analysis = Callable[..., "pa.Table | Iterator[pa.Table]"]
+"""A function whose parameters name its input tables and settings; see `analysis`."""
+AnyAnalysis = TypeVar("AnyAnalysis", bound=Analysis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +149,22 @@ class Pipeline:
     sources: Mapping[str, Source]
     extractors: Mapping[str, Extractor] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
-    analyses: Mapping[str, Callable[..., pa.Table]] = field(default_factory=dict)
+    analyses: Mapping[str, Analysis] = field(default_factory=dict)
     contracts: Mapping[str, Contract] = field(default_factory=dict)
     published: frozenset[str] = frozenset()
     functions: Mapping[str, ScalarFunction] = field(default_factory=dict)
 
 
-def analysis(schema: pa.Schema) -> Callable[[Callable[..., pa.Table]], Callable[..., pa.Table]]:
-    """Declare the output schema of an analysis: a function whose parameters name its input tables."""
+def analysis(schema: pa.Schema) -> Callable[[AnyAnalysis], AnyAnalysis]:
+    """Declare the output schema of an analysis: a function whose parameters name its input tables.
 
-    def declared(function: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+    A parameter that is annotated `pyarrow.RecordBatchReader` gets its table as batches, to be read once: by bucket,
+    one bucket in memory at a time. Any other gets a whole table. What it returns is a table, or an iterator of tables
+    (it may be a generator), each of which has all rows of some buckets, in ascending order from table to table: each
+    is stored before the next is asked for. Without buckets they are stored as one table.
+    """
+
+    def declared(function: AnyAnalysis) -> AnyAnalysis:
         function.output_schema = schema  # pyrefly: ignore[missing-attribute]  functions take attributes
         return function
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from codeintel.errors import ContractError
 from codeintel.hamilton_pipeline.modules.tasks import Bench, planned
-from codeintel.hamilton_pipeline.partition_jobs import store_rows
+from codeintel.hamilton_pipeline.stored_rows import store_rows
 from codeintel.relspec.task import Task
 from codeintel.store.handles import TableHandle
 
