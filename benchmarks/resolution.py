@@ -31,7 +31,7 @@ def measured(folder: Path) -> dict[str, float | int]:
     extracted = time.process_time()
     flows, exports = facts["value_flows"], facts["exports"]
     del facts
-    found = resolutions(flows.to_reader(), exports)
+    found = pa.concat_tables(resolutions(flows.to_reader(), exports))
     done = time.process_time()
     rows = Counter(found["relation"].to_pylist())
     wide = Counter(found["origin"].to_pylist())["too many values"]

@@ -7,11 +7,19 @@ import pyarrow as pa
 import pytest
 
 from codeintel.analysis.resolution import resolutions
+from codeintel.analysis.resolution_rows import RESOLUTIONS
 from codeintel.extract.python_facts import python_facts
 from tests.extract.conftest import scanned
 
 Facts = Mapping[str, pa.Table]
 Graph = dict[str, list[str]]
+
+
+def resolved(facts: Facts) -> pa.Table:
+    """All parts of `resolutions` in one."""
+    return pa.concat_tables(
+        [RESOLUTIONS.empty_table(), *resolutions(facts["value_flows"].to_reader(), facts["exports"])]
+    )
 
 
 def call_graph(facts: Facts, found: pa.Table) -> Graph:
@@ -41,7 +49,7 @@ def calls_in(facts_of: Callable[[Mapping[str, str]], Facts]) -> Callable[[Mappin
 
     def resolve(sources: Mapping[str, str] | str) -> Graph:
         facts = facts_of({"m.py": sources} if isinstance(sources, str) else sources)
-        return call_graph(facts, resolutions(facts["value_flows"].to_reader(), facts["exports"]))
+        return call_graph(facts, resolved(facts))
 
     return resolve
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from codeintel.analysis.resolution import resolutions
 from codeintel.analysis.values import WIDE
-from tests.analysis.conftest import Facts, Graph, call_graph
+from tests.analysis.conftest import Facts, Graph, call_graph, resolved
 
 FactsOf = Callable[[Mapping[str, str]], Facts]
 CallsIn = Callable[[Mapping[str, str] | str], Graph]
@@ -75,7 +74,7 @@ def test_a_set_that_grows_too_large_is_told(facts_of: FactsOf, extra: int) -> No
     count = WIDE + extra
     source = "".join(f"def f{i}(): pass\n" for i in range(count)) + "def run(step):\n    step()\n"
     facts = facts_of({"m.py": source + "".join(f"run(f{i})\n" for i in range(count))})
-    found = resolutions(facts["value_flows"].to_reader(), facts["exports"])
+    found = resolved(facts)
     reasons = [row["origin"] for row in found.to_pylist() if row["relation"] == "unresolved"]
     assert reasons == ["too many values"] * extra
     assert len(call_graph(facts, found)["m.run"]) <= WIDE
@@ -83,7 +82,7 @@ def test_a_set_that_grows_too_large_is_told(facts_of: FactsOf, extra: int) -> No
 
 def test_what_is_not_known_has_a_reason(facts_of: FactsOf) -> None:
     facts = facts_of({"m.py": "import ext\ndef f(x):\n    x()\n    ext.thing()()\n    (1)()\n"})
-    rows = resolutions(facts["value_flows"].to_reader(), facts["exports"]).to_pylist()
+    rows = resolved(facts).to_pylist()
     assert sorted(row["origin"] for row in rows if row["relation"] == "unresolved") == [
         "it comes from outside", "not callable", "nothing is known of it"
     ]  # fmt: skip

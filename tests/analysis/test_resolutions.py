@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeintel.analysis.mro import linearised
-from codeintel.analysis.resolution import resolutions
-from tests.analysis.conftest import Facts
+from tests.analysis.conftest import Facts, resolved
 
 FactsOf = Callable[[Mapping[str, str]], Facts]
 
@@ -37,8 +36,7 @@ def test_no_order_of_files_shows(facts_of: FactsOf, seed: int) -> None:
         name: pa.concat_tables([facts[name].filter(pc.equal(facts[name]["path"], path)) for path in paths])
         for name in ("value_flows", "exports")
     }
-    found = resolutions(shuffled["value_flows"].to_reader(), shuffled["exports"])
-    assert found.equals(resolutions(facts["value_flows"].to_reader(), facts["exports"]))
+    assert resolved(shuffled).equals(resolved(facts))
 
 
 def test_moved_lines_comments_and_longer_texts_change_no_flow(facts_of: FactsOf) -> None:

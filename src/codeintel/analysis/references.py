@@ -7,31 +7,32 @@ only ever assigned to instances belongs to the most basic class that has a metho
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import cache
 
 from codeintel.analysis.program import CLASS
+from codeintel.analysis.resolution_rows import ResolutionRows
 from codeintel.analysis.solver import Solver
 from codeintel.analysis.values import Kind
 from codeintel.hashing import fields, hashed
 
-Row = tuple[int, int, str, int, int, str, str, str, float]
 _INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _NAMESPACES = (Kind.CLASS, Kind.MODULE)
+_HAVING = (*_INSTANCES, *_NAMESPACES)
 
 
-def reference_rows(solver: Solver) -> Iterator[Row]:
-    """Rows of `resolutions` for everything that refers to a member, an attribute or a parameter: nothing is guessed."""
+def add_references(solver: Solver, rows: ResolutionRows) -> None:
+    """What everything that names a member, an attribute or a parameter refers to: nothing is guessed."""
     homes = _homes(solver)
-    yield from _attribute_rows(solver, homes)
-    yield from _loads(solver, homes)
-    yield from _stores(solver, homes)
-    yield from _keywords(solver)
+    _add_attributes(solver, homes, rows)
+    _add_members(solver, homes, rows)
+    _add_keywords(solver, rows)
 
 
-def _homes(solver: Solver) -> dict[tuple[int, str], int]:
-    """By class and attribute that a method of it assigns to an instance: the path of the class."""
+def _homes(solver: Solver) -> dict[str, dict[int, int]]:
+    """By attribute, the classes with a method that assigns it to an instance of them, each with the file it is in."""
     rows = solver.program["store"]
-    found: dict[tuple[int, str], int] = {}
+    found: dict[str, dict[int, int]] = defaultdict(dict)
     for target, name, definition, path in zip(rows.target, rows.name, rows.other, rows.path, strict=True):
         cls = definition
         while cls >= 0 and solver.sort[cls] != CLASS:
@@ -39,7 +40,7 @@ def _homes(solver: Solver) -> dict[tuple[int, str], int]:
         if cls >= 0 and any(
             solver.kinds[v] in _INSTANCES and cls in solver.order(solver.parts[v][0]) for v in solver.held(target)
         ):
-            found[cls, name or ""] = path
+            found[name or ""][cls] = path
     return found
 
 
@@ -47,74 +48,93 @@ def _attribute_id(solver: Solver, cls: int, name: str) -> int:
     return hashed(fields("attribute", str(solver.program.ids[cls]), name))
 
 
-def _attribute_rows(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
-    for (cls, name), path in homes.items():
-        if _member(solver, cls, name) is None and _home(solver, homes, cls, name) == cls:
-            target = _attribute_id(solver, cls, name)
-            yield path, cls, "attribute", 0, target, "attribute", f"{solver.name[cls]}.{name}", "assignment", 1.0
+def _add_attributes(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: ResolutionRows) -> None:
+    label = rows.label("attribute", "assignment", 1.0)
+    for name, classes in homes.items():
+        own = [c for c in classes if _member(solver, c, name) is None and _home(solver, classes, c) == c]
+        targets = [(_attribute_id(solver, cls, name), "attribute", f"{solver.name[cls]}.{name}") for cls in own]
+        groups = [rows.group([(rows.target(*target), label)]) for target in targets]
+        rows.add(own, [classes[cls] for cls in own], groups)
 
 
 def _member(solver: Solver, cls: int, name: str) -> int | None:
-    order = solver.order(cls)
-    return next((solver.members[each, name] for each in order if (each, name) in solver.members), None)
+    for each in solver.order(cls):
+        if (member := solver.members.get((each, name))) is not None:
+            return member
+    return None
 
 
-def _home(solver: Solver, homes: dict[tuple[int, str], int], cls: int, name: str) -> int | None:
-    return next((each for each in reversed(solver.order(cls)) if (each, name) in homes), None)
+def _home(solver: Solver, classes: Container[int], cls: int) -> int | None:
+    """The most basic of the given classes that a class inherits from."""
+    return next((each for each in reversed(solver.order(cls)) if each in classes), None)
 
 
-def _meant(solver: Solver, homes: dict[tuple[int, str], int], value: int, name: str) -> set[tuple[int, str]]:
-    """Ids of what an attribute of a value is, with their kinds."""
-    ids = solver.program.ids
-    slot = solver.attributes.get((value, name))
-    if slot is not None and (found := solver.bindings(slot)):
-        return {(int(ids[binding]), "binding") for binding in found}
-    if solver.kinds[value] in _INSTANCES:
+def _assigned(solver: Solver, classes: Container[int], value: int, name: str) -> Iterable[int]:
+    """What an attribute that nothing led to is: a binding, or -1 - the class, of those that assign to it, it is of."""
+    kind = solver.kinds[value]
+    if kind in _INSTANCES:
         cls = solver.parts[value][0]
         if (member := _member(solver, cls, name)) is not None:
-            return {(int(ids[member]), "binding")}
-        if (home := _home(solver, homes, cls, name)) is not None:
-            return {(_attribute_id(solver, home, name), "attribute")}
-        return set()
-    member = solver.members.get((solver.parts[value][0], name)) if solver.kinds[value] in _NAMESPACES else None
-    return set() if member is None else {(int(ids[member]), "binding")}
+            return (member,)
+        return () if not classes or (home := _home(solver, classes, cls)) is None else (-1 - home,)
+    member = solver.members.get((solver.parts[value][0], name))
+    return () if member is None else (member,)
 
 
-def _rows_of(path: int, slot: int, relation: str, name: str, meant: set[tuple[int, str]], origin: str) -> Iterator[Row]:
-    for target, kind in meant:
-        yield path, slot, relation, 0, target, kind, name, origin, 0.95 if len(meant) == 1 else 0.6
+def _add_members(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: ResolutionRows) -> None:
+    ids, kinds = solver.program.ids, solver.kinds
+    bindings = {at: found for at, slot in solver.attributes.items() if (found := solver.bindings(slot))}
+
+    @cache
+    def group_of(found: frozenset[int], name: str, relation: str, origin: str) -> int:
+        return _group(rows, relation, origin, [
+            rows.target(int(ids[each]), "binding", name) if each >= 0
+            else rows.target(_attribute_id(solver, -1 - each, name), "attribute", name)
+            for each in found
+        ])  # fmt: skip
+
+    @cache
+    def group(values: frozenset[int], name: str, relation: str, origin: str) -> int:
+        classes = homes.get(name, ())
+        found = set[int]()
+        for value in values:
+            if bound := bindings.get((value, name)):
+                found |= bound
+            elif kinds[value] in _HAVING:
+                found.update(_assigned(solver, classes, value, name))
+        return group_of(frozenset(found), name, relation, origin) if found else -1
+
+    known = solver.known
+    for op, relation, origin in (("load", "ref", "member"), ("store", "binds", "assignment")):
+        each = solver.program[op]
+        slots, held = (each.target, each.source) if op == "load" else (each.source, each.target)
+        groups = [
+            group(values, name or "", relation, origin) if (values := known[at]) else -1
+            for at, name in zip(held, each.name, strict=True)
+        ]
+        rows.add(slots, each.path, groups)
 
 
-def _loads(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
-    rows = solver.program["load"]
-    known: dict[tuple[int, str], set[tuple[int, str]]] = {}
-    for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
-        meant: set[tuple[int, str]] = set()
-        for value in solver.known[source] or ():
-            key = (value, name or "")
-            if key not in known:
-                known[key] = _meant(solver, homes, *key)
-            meant |= known[key]
-        yield from _rows_of(path, target, "ref", name or "", meant, "member")
+def _group(rows: ResolutionRows, relation: str, origin: str, targets: Sequence[int]) -> int:
+    label = rows.label(relation, origin, 0.95 if len(targets) == 1 else 0.6)
+    return rows.group((target, label) for target in targets)
 
 
-def _stores(solver: Solver, homes: dict[tuple[int, str], int]) -> Iterator[Row]:
-    rows = solver.program["store"]
-    for target, source, name, path in zip(rows.target, rows.source, rows.name, rows.path, strict=True):
-        meant = {each for value in solver.known[target] or () for each in _meant(solver, homes, value, name or "")}
-        yield from _rows_of(path, source, "binds", name or "", meant, "assignment")
-
-
-def _keywords(solver: Solver) -> Iterator[Row]:
+def _add_keywords(solver: Solver, rows: ResolutionRows) -> None:
     """Names of arguments lead to the parameters of what is called."""
-    ids, rows = solver.program.ids, solver.program["keyword"]
-    functions: dict[int, set[int]] = defaultdict(set)
-    for site, callees in solver.callees.items():
-        functions[site] = {solver.parts[v][0] for v in callees if solver.kinds[v] == Kind.FUNCTION}
-    for site, mention, name, path in zip(rows.target, rows.other, rows.name, rows.path, strict=True):
-        meant: set[tuple[int, str]] = set()
-        for function in functions.get(site, ()):
-            slot = solver.functions[function].by_name.get(name or "", -1)
-            if (binding := solver.binding_of.get(slot, -1)) >= 0:
-                meant.add((int(ids[binding]), "binding"))
-        yield from _rows_of(path, mention, "ref", name or "", meant, "keyword")
+    ids, keywords = solver.program.ids, solver.program["keyword"]
+
+    @cache
+    def group(functions: frozenset[int], name: str) -> int:
+        slots = {solver.functions[function].by_name.get(name, -1) for function in functions}
+        bindings = {solver.binding_of.get(slot, -1) for slot in slots} - {-1}
+        return _group(rows, "ref", "keyword", [rows.target(int(ids[each]), "binding", name) for each in bindings])
+
+    functions: dict[int, frozenset[int]] = {}
+    for site in set(keywords.target):
+        callees = solver.callees.get(site, ())
+        functions[site] = frozenset(solver.parts[v][0] for v in callees if solver.kinds[v] == Kind.FUNCTION)
+    groups = [
+        group(functions[site], name or "") for site, name in zip(keywords.target, keywords.name, strict=True)
+    ]  # fmt: skip
+    rows.add(keywords.other, keywords.path, groups)

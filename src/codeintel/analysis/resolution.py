@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 
 import pyarrow as pa
 
-from codeintel.analysis.evaluated_types import type_rows
+from codeintel.analysis.evaluated_types import add_types
 from codeintel.analysis.program import CLASS, LAMBDA, Modules, Program, exported
-from codeintel.analysis.references import Row, reference_rows
+from codeintel.analysis.references import add_references
+from codeintel.analysis.resolution_rows import RESOLUTIONS, ResolutionRows
 from codeintel.analysis.solver import Solver, hierarchy
 from codeintel.analysis.values import Kind, type_path
 from codeintel.hashing import external_id
 from codeintel.relspec.pipeline import analysis
 
-_COLUMNS = {
-    "path": pa.string(), "slot_id": pa.int64(), "relation": pa.string(), "ordinal": pa.int32(),
-    "target_id": pa.int64(), "target_kind": pa.string(), "target_name": pa.string(), "origin": pa.string(),
-    "confidence": pa.float32(), "bucket": pa.int32(),
-}  # fmt: skip
-RESOLUTIONS = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
-NUMBERED = pa.schema([  # paths and slots by their numbers in the program
-    pa.field(f.name, pa.int32() if f.name == "path" else f.type, nullable=False) for f in RESOLUTIONS
-][:-1])  # fmt: skip
-
 _CONFIDENCE = {"call": 0.95, "constructor": 0.95, "decorator": 0.95, "special": 0.9, "property": 0.9, "partial": 0.9,
                "callback": 0.8, "iteration": 0.9, "handed out": 0.3, "computed": 0.9}  # fmt: skip
 _LEFT = {"assumed": 0.85, "guessed": 0.5}  # of it, where the receiver, or a parameter's type, is assumed or guessed
+_NOT_GUESSED = frozenset(f"{how}{origin}" for how in ("", "assumed ") for origin in _CONFIDENCE)
+_REASONS = ("too many values", "it comes from outside", "not callable", "nothing is known of it")
+_NONE: Mapping[int, str] = {}
 
 
 @analysis(RESOLUTIONS)
-def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> pa.Table:
+def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> Iterator[pa.Table]:
     """One row per thing that a slot was resolved to, by file, slot, relation and target; no positions.
 
     `relation`: call (`slot_id` is a call site, `target_id` the definition it calls), ref (an attribute, and the binding
@@ -43,22 +39,22 @@ def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> pa.Tabl
     base number `ordinal`), unresolved (a call site not all of whose callees are known; `origin` is the reason).
     `target_kind`: class, function, lambda, binding, attribute, external (`target_id` is what the import path in
     `target_name` hashes to), or nothing.
+
+    One table a bucket that has rows, buckets ascending.
     """
     with _uncollected():
         program = Program(value_flows)
         solver = solved(program, exports)
-        rows = sorted({*_call_rows(solver), *reference_rows(solver), *_class_rows(solver)})
-        columns = zip(*rows, strict=True) if rows else [()] * len(NUMBERED)
-        found = pa.concat_tables([
-            pa.table([pa.array(c, f.type) for c, f in zip(columns, NUMBERED, strict=True)], schema=NUMBERED),
-            type_rows(solver).select(NUMBERED.names).cast(NUMBERED),
-        ])  # fmt: skip
+        rows = ResolutionRows()
+        add_calls(solver, rows)
+        add_unresolved(solver, rows)
+        add_references(solver, rows)
+        add_bases(solver, rows)
+        add_types(solver, rows)
+        parts = rows.tables(program.ids, program.paths, program.bucket_of_path)
         vars(solver).clear()  # its handlers refer to it
-        del rows, columns
-        return pa.table([
-            pa.array(program.paths, pa.string()).take(found["path"]), program.ids[found["slot_id"].to_numpy()],
-            *found.columns[2:], pa.array(program.bucket_of_path, pa.int32()).take(found["path"]),
-        ], schema=RESOLUTIONS)  # fmt: skip
+        del solver, program
+    yield from parts
 
 
 @contextmanager
@@ -93,26 +89,51 @@ def callee_name(solver: Solver, value: int) -> str | None:
     return None
 
 
-def _call_rows(solver: Solver) -> Iterator[Row]:
-    paths = solver.program.path_of.tolist()
-    targets: dict[int, tuple[int, str, str]] = {}
-    for site, callees in [*solver.callees.items(), *_property_reads(solver)]:
-        if not 0 <= site < len(paths) or paths[site] < 0:
-            continue
+def add_calls(solver: Solver, rows: ResolutionRows) -> None:
+    """What calls and reads of properties call."""
+    paths = solver.program.path_of
+    group_of: dict[tuple[tuple[int, str], ...], int] = {}  # most calls call what another one does
+
+    @cache
+    def target(value: int) -> int:
+        return rows.target(*_target(solver, value))
+
+    def members(callees: Mapping[int, str]) -> Iterator[tuple[int, int]]:
         certainty = _certainty([origin for value, origin in callees.items() if solver.kinds[value] != Kind.CLASS])
         for value, origin in callees.items():
             confidence = certainty.get(origin) or _certainty([origin])[origin]
-            target = targets.get(value) or targets.setdefault(value, _target(solver, value))
-            yield paths[site], site, "call", 0, *target, origin, confidence
-    for site, source in zip(solver.program["call"].target, solver.program["call"].source, strict=True):
+            yield target(value), rows.label("call", origin, confidence)
+
+    sites, groups = array("i"), array("i")
+    for site, callees in chain(solver.callees.items(), _property_reads(solver)):
+        if 0 <= site < len(paths):
+            key = tuple(callees.items())
+            group = group_of.get(key)
+            if group is None:
+                group = group_of[key] = rows.group(members(callees))
+            sites.append(site)
+            groups.append(group)
+    rows.add(sites, paths[sites], groups)
+
+
+def add_unresolved(solver: Solver, rows: ResolutionRows) -> None:
+    """Why not all callees of a call are known."""
+    calls, outside = solver.program["call"], (Kind.OUTSIDE, Kind.RESULT)
+    nothing = rows.target(0, "", "")
+    wide, other, constant, unknown = (
+        rows.group([(nothing, rows.label("unresolved", reason, 0.0))]) for reason in _REASONS
+    )
+    groups = []
+    for site, source in zip(calls.target, calls.source, strict=True):
         if source in solver.wide:
-            yield paths[site], site, "unresolved", 0, 0, "", "", "too many values", 0.0
-        elif all(origin.startswith("guessed") for origin in solver.callees.get(site, {}).values()):
+            groups.append(wide)
+        elif not _NOT_GUESSED.isdisjoint(solver.callees.get(site, _NONE).values()):
+            groups.append(-1)
+        else:
             held = solver.known[source] or () if source >= 0 else ()
-            reason = "not callable" if held else "nothing is known of it"
-            if any(solver.kinds[value] in (Kind.OUTSIDE, Kind.RESULT) for value in held):
-                reason = "it comes from outside"
-            yield paths[site], site, "unresolved", 0, 0, "", "", reason, 0.0
+            is_other = any(solver.kinds[value] in outside for value in held)
+            groups.append(other if is_other else constant if held else unknown)
+    rows.add(calls.targets, solver.program.path_of[calls.targets], groups)
 
 
 def _certainty(origins: Sequence[str]) -> dict[str, float]:
@@ -148,30 +169,37 @@ def _target(solver: Solver, value: int) -> tuple[int, str, str]:
 
 
 def _property_reads(solver: Solver) -> Iterator[tuple[int, dict[int, str]]]:
-    if not solver.getters:
-        return
-    names = {name for (_, name), slot in solver.attributes.items() if slot in solver.getters}
+    getters = {at: solver.getters[slot] for at, slot in solver.attributes.items() if slot in solver.getters}
+    names = {name for _, name in getters}
+
+    @cache
+    def called(values: frozenset[int], name: str, origin: str) -> dict[int, str]:
+        read = [getter for value in sorted(values) for getter in getters.get((value, name), ())]
+        found = [(each,) if each >= 0 else solver.held(-1 - each) for each in read]
+        return {each: origin for each in chain.from_iterable(found) if solver.kinds[each] == Kind.FUNCTION}
+
     rows = solver.program["load"]
     for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
         if name in names:
-            found: dict[int, str] = {}
             known = source < len(solver.known) and solver.known[source]
-            for value in sorted(solver.held(source)):
-                slot = solver.attributes.get((value, name or ""), -1)
-                for getter in solver.getters.get(slot, ()):
-                    for each in (getter,) if getter >= 0 else solver.held(-1 - getter):
-                        if solver.kinds[each] == Kind.FUNCTION:
-                            found[each] = "property" if known else "guessed property"
-            if found:
+            if found := called(solver.held(source), name or "", "property" if known else "guessed property"):
                 yield target, found
 
 
-def _class_rows(solver: Solver) -> Iterator[Row]:
-    ids, paths = solver.program.ids, solver.program.path_of.tolist()
-    for cls, bases in solver.bases.items():
-        for ordinal, base in enumerate(bases):
-            if isinstance(base, str):
-                yield paths[cls], cls, "inherits", ordinal, external_id(base), "external", base, "base", 1.0
-            else:
-                name = solver.name[base]
-                yield paths[cls], cls, "inherits", ordinal, int(ids[base]), "class", name, "base", 1.0
+def add_bases(solver: Solver, rows: ResolutionRows) -> None:
+    """What classes inherit from."""
+    ids = solver.program.ids
+    groups = [
+        rows.group(
+            (
+                rows.target(external_id(base), "external", base)
+                if isinstance(base, str)
+                else rows.target(int(ids[base]), "class", solver.name[base]),
+                rows.label("inherits", "base", 1.0, ordinal),
+            )
+            for ordinal, base in enumerate(bases)
+        )
+        for bases in solver.bases.values()
+    ]
+    classes = list(solver.bases)
+    rows.add(classes, solver.program.path_of[classes], groups)
