@@ -62,6 +62,7 @@ def test_of_nothing_there_is_nothing(facts_of: FactsOf) -> None:
 
 def test_targets_are_compared_before_how_sure_they_are() -> None:
     rows = ResolutionRows()
+    rows.number(np.array([0]))
     second = rows.target(2, "function", "m.a"), rows.label("call", "call", 0.95)
     first = rows.target(1, "function", "m.b"), rows.label("call", "special", 0.5)
     rows.add([0], [0], [rows.group([second, first])])

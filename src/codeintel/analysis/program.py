@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,6 +37,20 @@ class Rows:
     @property
     def targets(self) -> np.ndarray:
         return self._columns[0]
+
+    @property
+    def slots(self) -> tuple[np.ndarray, ...]:
+        return self._columns[:3]
+
+    def split(self, group_of_path: np.ndarray) -> Iterator[tuple[int, Rows]]:
+        """The rows by the group that their path is in."""
+        group = group_of_path[self._columns[5]]
+        order = np.argsort(group, kind="stable")
+        for at in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else ():
+            yield int(group[at[0]]), self.where(at)
+
+    def renumbered(self, number: np.ndarray) -> Rows:
+        return Rows((*(number[column] for column in self.slots), *self._columns[3:]), self._texts)
 
     def column(self, name: str) -> np.ndarray:
         return self._columns[_COLUMNS.index(name)]
@@ -93,6 +107,8 @@ class Program:
     One batch is held at a time. Of each there remain 28 bytes a row and 8 for each of its ids; in the end there are 24
     bytes a row, 8 a slot, and the texts. Every path has one bucket; its rows stay as they came.
     """
+
+    slots: np.ndarray
 
     def __init__(self, flows: pa.RecordBatchReader) -> None:
         paths, ops, names, buckets = dict[str, int](), dict[str, int](), dict[str | None, int](), dict[int, int]()
@@ -153,6 +169,33 @@ class Program:
         found.special_names = frozenset(name for _, name in found.members if name.startswith("__"))
         return found
 
+    def parts(self, groups: Sequence[Sequence[int]]) -> Iterator[Program]:
+        """The program in parts, one for each group of paths, with slots of their own: `slots` has the number of each.
+
+        No slot may be in rows of two groups. In the end nothing is left of this one but its ids and paths.
+        """
+        if len(groups) == 1:
+            self.slots = np.arange(self.count)
+            yield self
+            return
+        group = np.zeros(len(self.paths), np.int32)
+        for number, paths in enumerate(groups):
+            group[paths] = number
+        split: list[dict[str, Rows]] = [{} for _ in groups]
+        for op in sorted(self.rows):
+            for number, rows in self.rows.pop(op).split(group):
+                split[number][op] = rows
+        number = np.full(self.count + 1, -1, np.int32)
+        while split:
+            part = copy(self)
+            part.rows = split.pop()
+            slots = _ascending(np.concatenate([column for rows in part.rows.values() for column in rows.slots]))
+            part.slots = slots[np.searchsorted(slots, 0) :]
+            number[part.slots] = np.arange(len(part.slots))
+            part.ids, part.count = self.ids[part.slots], len(part.slots)
+            part.rows = {op: rows.renumbered(number) for op, rows in part.rows.items()}
+            yield part
+
     def restricted(self, ops: Sequence[str], targets: set[int]) -> Program:
         """The same program with only those rows of the given ops, none of definitions, whose targets are wanted."""
         part = copy(self)
@@ -198,18 +241,18 @@ class Modules:
         defined = program["define"]
         self.path: dict[int, str] = {}
         self.name: dict[int, str] = {}
-        self._named: dict[str, list[int]] = {}
+        self.named: dict[str, list[int]] = {}
         self._at: dict[str, int] = {}
         self.packages: set[str] = set()
         for slot, name, sort, path in zip(defined.target, defined.name, defined.position, defined.path, strict=True):
             if sort == MODULE and name is not None:
                 self.path[slot], self.name[slot] = program.paths[path], name
-                self._named.setdefault(name, []).append(slot)
+                self.named.setdefault(name, []).append(slot)
         for slot, path in self.path.items():
             stem = path.removesuffix("i").removesuffix(".py").removesuffix("/__init__")
             if stem not in self._at or path.endswith(".py"):
                 self._at[stem] = slot
-        for name in self._named:
+        for name in self.named:
             for end in range(len(name)):
                 if name[end] == ".":
                     self.packages.add(name[:end])
@@ -220,7 +263,7 @@ class Modules:
         Then, as for a script, a module beside the importing file. A name that leads beyond the top level keeps its
         dots: it is looked for from the file's own directory.
         """
-        named = self._named.get(name)
+        named = self.named.get(name)
         if named is not None:
             if len(named) == 1:
                 return named[0]

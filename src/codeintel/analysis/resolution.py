@@ -12,6 +12,8 @@ from itertools import chain
 
 import pyarrow as pa
 
+from codeintel.analysis.attributes import Exports
+from codeintel.analysis.components import components
 from codeintel.analysis.evaluated_types import add_types
 from codeintel.analysis.program import CLASS, LAMBDA, Modules, Program, exported
 from codeintel.analysis.references import add_references
@@ -44,16 +46,19 @@ def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> Iterato
     """
     with _uncollected():
         program = Program(value_flows)
-        solver = solved(program, exports)
-        rows = ResolutionRows()
-        add_calls(solver, rows)
-        add_unresolved(solver, rows)
-        add_references(solver, rows)
-        add_bases(solver, rows)
-        add_types(solver, rows)
+        rows, listed = ResolutionRows(), exported(exports)
+        for part in program.parts(components(program, Modules(program))):
+            rows.number(part.slots)
+            solver = solved(part, listed)
+            add_calls(solver, rows)
+            add_unresolved(solver, rows)
+            add_references(solver, rows)
+            add_bases(solver, rows)
+            add_types(solver, rows)
+            vars(solver).clear()  # its handlers refer to it
+            del solver, part
         parts = rows.tables(program.ids, program.paths, program.bucket_of_path)
-        vars(solver).clear()  # its handlers refer to it
-        del solver, program
+        del program
     yield from parts
 
 
@@ -69,11 +74,11 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def solved(program: Program, exports: pa.Table) -> Solver:
+def solved(program: Program, exports: Exports) -> Solver:
     """The values of a whole program."""
-    modules, listed = Modules(program), exported(exports)
-    bases, metas = hierarchy(program, modules, listed)
-    solver = Solver(program, modules, listed, bases, metas)
+    modules = Modules(program)
+    bases, metas = hierarchy(program, modules, exports)
+    solver = Solver(program, modules, exports, bases, metas)
     solver.run()
     return solver
 

@@ -32,7 +32,12 @@ class ResolutionRows:
         self._targets: dict[tuple[int, str, str], int] = {}
         self._labels: dict[tuple[str, int, str, float], int] = {}
         self._members, self._sizes = array("q"), array("i")
+        self._slots = np.zeros(0, np.int64)
         self._found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # slots, their files and groups
+
+    def number(self, slots: np.ndarray) -> None:
+        """From here on the slot i is `slots[i]` of those that the rows are made of."""
+        self._slots = slots
 
     def target(self, number: int, kind: str, name: str) -> int:
         return self._targets.setdefault((number, kind, name), len(self._targets))
@@ -62,7 +67,7 @@ class ResolutionRows:
         """Slots with the numbers of their files and groups; those that have no file or no group are left out."""
         slots, paths, groups = (np.asarray(each, np.int32) for each in (slots, paths, groups))
         kept = (paths >= 0) & (groups >= 0)
-        self._found.append((slots[kept], paths[kept], groups[kept]))
+        self._found.append((self._slots[slots[kept]], paths[kept], groups[kept]))
 
     def tables(self, ids: np.ndarray, paths: Sequence[str], bucket_of_path: Sequence[int]) -> Iterator[pa.Table]:
         """The rows of one bucket after another, each once and in the order of the columns; then nothing is left.
