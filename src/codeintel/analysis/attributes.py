@@ -63,7 +63,7 @@ class Attributes(Values):
         self.getters: dict[int, set[int]] = defaultdict(
             set
         )  # by slot of an attribute: what reading it calls, a value or -1 - slot
-        self.origins: dict[int, set[int]] = defaultdict(set)  # by slot of an attribute: bindings it may come from
+        self.origins: dict[int, tuple[int, ...]] = {}  # by slot of an attribute: bindings it may come from
         self.partial_methods: set[int] = set()
         self.handed_on: dict[int, list[int]] = defaultdict(list)  # by slot of an attribute: of what it is the same
         self._define()
@@ -100,7 +100,7 @@ class Attributes(Values):
         own = self.members.get((module, name))
         if own is not None:
             self.flow(own, slot)
-            self.origins[slot].add(own)
+            self.comes_from(slot, own)
             return
         public = not name.startswith("_")
         for star in self.stars[module]:
@@ -124,14 +124,17 @@ class Attributes(Values):
         elif (module, "__getattr__") in self.members and name not in self.stored and not self.has_name(module, name):
             self.answer_missing(module, "__getattr__", name, slot, -1)
 
+    def comes_from(self, slot: int, binding: int) -> None:
+        self.origins[slot] = (*self.origins.get(slot, ()), binding)
+
     def bindings(self, slot: int) -> set[int]:
         """The bindings that an attribute may be."""
         if slot not in self.handed_on:
-            return self.origins.get(slot, set())
+            return {*self.origins.get(slot, ())}
         seen, waiting, found = {slot}, [slot], set[int]()
         while waiting:
             at = waiting.pop()
-            found |= self.origins.get(at, set())
+            found.update(self.origins.get(at, ()))
             new = set(self.handed_on.get(at, ())) - seen
             seen |= new
             waiting += new
@@ -216,7 +219,7 @@ class Attributes(Values):
                 self.watch(self.stored_on(cls, name), self.bind, slot, receiver, via, name)
             member = members.get((cls, name))
             if member is not None:
-                self.origins[slot].add(member)
+                self.comes_from(slot, member)
                 self.watch(member, self.bind, slot, receiver, via, name)
                 return True
         return False
@@ -289,7 +292,7 @@ class Attributes(Values):
             self.beside[name].append((slot, others))
         having = [each for each in sorted(homes) if (each, name) in self.members]
         for each in having:
-            self.origins[slot].add(self.members[each, name])
+            self.comes_from(slot, self.members[each, name])
             self.watch(self.members[each, name], self.bind, slot, value, each, name)
         return bool(having)
 

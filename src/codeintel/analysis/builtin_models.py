@@ -245,7 +245,7 @@ class Models(DynamicNames):
         if call.result < 0:
             return
         if (text := self.text_of(name)) is not None:
-            written = call.positional[1] in self.literals
+            written = call.positional[1] < len(self.literals) and self.literals[call.positional[1]] == 1
             self.watch(call.positional[0], self._read_named, call.result, text, written)
         elif self.kinds[name] == Kind.BUILTIN and len(self.parts[name]) > 1:
             self.watch(call.positional[0], self.read_computed, call.result, self.parts[name][1])

@@ -48,7 +48,7 @@ class Parameters:
     by_name: dict[str, int] = field(default_factory=dict)
     rest: int = -1
     keywords: int = -1
-    passes: set[int] = field(default_factory=set)
+    passes: frozenset[int] = frozenset()
     result: int = -1
     yielded: int = -1
 
@@ -99,7 +99,7 @@ class Calls(Containers):
                 own = self.functions[function]
                 passed = source in own.positional or source in own.by_name.values()
                 if op == "return" and slots.get(source) == function and passed and source not in changed:
-                    own.passes.add(source)
+                    own.passes |= {source}
                 else:
                     self.flow(source, own.result if op == "return" else own.yielded)
         for function, own in self.functions.items():

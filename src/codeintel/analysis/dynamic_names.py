@@ -90,7 +90,9 @@ class DynamicNames(Narrowing):
         return self.module_at.get(int(self.program.path_of[site]), -1) if 0 <= site < self.program.count else -1
 
     def start_dynamic_names(self) -> None:
-        self.literals = set(self.program["constant"].target)
+        self.literals = bytearray(self.program.count)  # by slot of the program
+        for slot in self.program["constant"].target:
+            self.literals[slot] = 1
         defined = self.program["define"]
         self.module_at = {
             path: slot for slot, sort, path in zip(defined.target, defined.position, defined.path, strict=True)

@@ -255,7 +255,7 @@ class GeneratedClasses(Construction):
     def _member_of(self, cls: int, name: str, slot: int) -> bool:
         for each in self.order(cls):
             if name in self.enums.get(each, ()):
-                self.origins[slot].add(self.members[each, name])
+                self.comes_from(slot, self.members[each, name])
                 self.put(slot, self.value(Kind.INSTANCE, each, name))
                 return True
         return False

@@ -172,7 +172,8 @@ class Program:
     def parts(self, groups: Sequence[Sequence[int]]) -> Iterator[Program]:
         """The program in parts, one for each group of paths, with slots of their own: `slots` has the number of each.
 
-        No slot may be in rows of two groups. In the end nothing is left of this one but its ids and paths.
+        The largest comes first, so that the others find room in what it leaves. No slot may be in rows of two groups.
+        In the end nothing is left of this one but its ids and paths.
         """
         if len(groups) == 1:
             self.slots = np.arange(self.count)
@@ -185,6 +186,7 @@ class Program:
         for op in sorted(self.rows):
             for number, rows in self.rows.pop(op).split(group):
                 split[number][op] = rows
+        split.sort(key=lambda part: sum(map(len, part.values())))
         number = np.full(self.count + 1, -1, np.int32)
         while split:
             part = copy(self)

@@ -105,13 +105,16 @@ class Solver(Guesses):
         self._rows()
         self.find_generated()
         self.find_stored_by_text()
+        self.callee_of.clear()
         self.start_narrowing()
         self._settle()
         self.assumed = "assumed "
+        self.forget_unused()
         self._assume()
         self._settle()
         self.assume_tested()
         self._settle()
+        self.forget_unused()
         self.known = list(self.sets)
         self.assumed = "guessed "
         self.start_guesses()

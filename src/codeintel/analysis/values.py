@@ -80,7 +80,7 @@ class Values:
     def __init__(self, count: int) -> None:
         # Never changed in place: most slots hold what another one does, and share it.
         self.sets: list[frozenset[int] | None] = [None] * count
-        self.edges: list[list[int] | None] = [None] * count
+        self.edges: list[int | list[int] | None] = [None] * count  # most slots have one
         self.handlers: list[list[Any] | None] = [None] * count  # function, arguments, function, arguments, …
         self.fresh: dict[int, frozenset[int]] = {}
         self.queue: deque[int] = deque()
@@ -178,7 +178,10 @@ class Values:
         """Everything that `source` holds, now or later, goes to `target`."""
         edges = self.edges[source]
         if edges is None:
-            self.edges[source] = [target]
+            self.edges[source] = target
+        elif isinstance(edges, int):
+            if edges != target:
+                self.edges[source] = [edges, target]
         elif edges[-1] != target:  # one more edge that is there already does no harm
             edges.append(target)
         if have := self.sets[source]:
@@ -218,6 +221,11 @@ class Values:
         place = np.concatenate([np.arange(n, dtype=np.int32) for n in count])
         self.place = array("i", place[order].tobytes())
 
+    def forget_unused(self) -> None:
+        """Let go of the sets that slots had only on the way."""
+        used = {*map(id, self.sets)}
+        self.alike = {values: values for values in self.alike if id(values) in used}
+
     def later(self, function: Callable[..., None], value: int, *arguments: Any) -> None:
         """Call `function` with a value and the arguments, after what is being done."""
         self.jobs.append((function, arguments, [value]))
@@ -236,7 +244,8 @@ class Values:
                 continue
             slot = queue.popleft()
             new = fresh.pop(slot)
-            for target in edges[slot] or ():
+            targets = edges[slot]
+            for target in () if targets is None else (targets,) if isinstance(targets, int) else targets:
                 have = sets[target]
                 if have is None or not new <= have:
                     pour(target, new)
