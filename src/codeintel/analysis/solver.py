@@ -73,7 +73,7 @@ class Solver(Guesses):
         read = target[order[first]]
         for at in np.flatnonzero(count > 1).tolist():
             read[at] = self.slot()
-            self.edges[int(read[at])] = target[order[first[at] : first[at] + count[at]]].tolist()
+            self.hand_on(int(read[at]), target[order[first[at] : first[at] + count[at]]].tolist())
         ranked = np.argsort(order[first])
         kept = rows.where(order[first][ranked])
         self.watch_all(

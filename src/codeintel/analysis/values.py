@@ -26,6 +26,7 @@ marked. Constants of one type beyond `CONSTANTS` are widened to any value of the
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ class Values:
         self.sets: list[frozenset[int] | None] = [None] * count
         self.edges: list[int | list[int] | None] = [None] * count  # most slots have one
         self.handlers: list[list[Any] | None] = [None] * count  # function, arguments, function, arguments, …
+        self.heard = bytearray(count)  # whether anything is done with what arrives
         self.fresh: dict[int, frozenset[int]] = {}
         self.queue: deque[int] = deque()
         self.jobs: deque[tuple[Callable[..., None], tuple[Any, ...], list[Any]]] = deque()
@@ -116,6 +118,7 @@ class Values:
         self.sets.append(None)
         self.edges.append(None)
         self.handlers.append(None)
+        self.heard.append(0)
         return len(self.sets) - 1
 
     def held(self, slot: int) -> frozenset[int]:
@@ -123,11 +126,18 @@ class Values:
 
     def put(self, slot: int, value: int) -> None:
         have = self.sets[slot]
-        if have is None or value not in have:
-            alone = self.alone.get(value)
-            if alone is None:
-                alone = self.alone[value] = frozenset((value,))
+        if have is not None and value in have:
+            return
+        alone = self.alone.get(value)
+        if alone is None:
+            alone = self.alone[value] = frozenset((value,))
+        if have is not None:
             self.pour(slot, alone)
+            return
+        self.sets[slot] = alone
+        if self.heard[slot]:
+            self.fresh[slot] = alone
+            self.queue.append(slot)
 
     def pour(self, slot: int, values: frozenset[int]) -> None:
         """Add values to a slot."""
@@ -151,6 +161,8 @@ class Values:
             self.sets[slot] = self.alike.setdefault(whole, whole)
         else:
             self.sets[slot] = new
+        if not self.heard[slot]:
+            return
         fresh = self.fresh.get(slot)
         if fresh is None:
             self.fresh[slot] = new
@@ -179,6 +191,7 @@ class Values:
         edges = self.edges[source]
         if edges is None:
             self.edges[source] = target
+            self.heard[source] = 1
         elif isinstance(edges, int):
             if edges != target:
                 self.edges[source] = [edges, target]
@@ -187,12 +200,18 @@ class Values:
         if have := self.sets[source]:
             self.pour(target, have)
 
+    def hand_on(self, source: int, targets: list[int]) -> None:
+        """Everything that a new slot will hold goes to several."""
+        self.edges[source] = targets
+        self.heard[source] = 1
+
     def watch(self, slot: int, function: Callable[..., None], *arguments: Any) -> None:
         """Call `function` with each value that `slot` holds, now or later, and the arguments."""
         function = self.methods.setdefault(function, function)
         handlers = self.handlers[slot]
         if handlers is None:
             self.handlers[slot] = [function, arguments]
+            self.heard[slot] = 1
         else:
             handlers += function, arguments
         # What is still to flow from there reaches the new handler with the rest; nothing is called from in here, or
@@ -216,6 +235,9 @@ class Values:
         order = np.argsort(watched, kind="stable")[np.count_nonzero(watched < 0) :]
         count = [len(slots) for slots, *_ in self.groups]
         self.watched = int(watched.max(initial=-1))
+        heard = np.array(self.heard)
+        heard[watched[order]] = 1
+        self.heard[:] = heard.tobytes()
         self.begin = array("i", np.searchsorted(watched[order], np.arange(self.watched + 2)).astype(np.int32).tobytes())
         self.group = array("B", np.repeat(np.arange(len(count), dtype=np.uint8), count)[order].tobytes())
         place = np.concatenate([np.arange(n, dtype=np.int32) for n in count])
@@ -223,8 +245,8 @@ class Values:
 
     def forget_unused(self) -> None:
         """Let go of the sets that slots had only on the way."""
-        used = {*map(id, self.sets)}
-        self.alike = {values: values for values in self.alike if id(values) in used}
+        # Refer to it: the dictionary twice, this loop, and the question.
+        self.alike = {values: values for values in self.alike if sys.getrefcount(values) > _UNUSED}
 
     def later(self, function: Callable[..., None], value: int, *arguments: Any) -> None:
         """Call `function` with a value and the arguments, after what is being done."""
@@ -274,4 +296,5 @@ def type_path(name: str) -> str:
     return name if "." in name else f"builtins.{name}"
 
 
+_UNUSED = 4
 _EMPTY: frozenset[int] = frozenset()
