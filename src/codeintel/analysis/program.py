@@ -198,12 +198,10 @@ class Program:
             part.rows = {op: rows.renumbered(number) for op, rows in part.rows.items()}
             yield part
 
-    def restricted(self, ops: Sequence[str], targets: set[int]) -> Program:
-        """The same program with only those rows of the given ops, none of definitions, whose targets are wanted."""
+    def restricted(self, ops: Sequence[str], wanted: np.ndarray) -> Program:
+        """The same program with only those rows of the given ops, none of definitions, whose target is wanted."""
         part = copy(self)
         part.definitions, part.path_of = self.definitions, self.path_of
-        wanted = np.zeros(self.count, bool)
-        wanted[list(targets)] = True
         part.rows = self.rows | {op: self[op].where(wanted[self[op].targets]) for op in ops}
         return part
 

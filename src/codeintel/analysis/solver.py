@@ -293,7 +293,8 @@ def hierarchy(
     classes = [
         slot for slot, sort in zip(program["define"].target, program["define"].position, strict=True) if sort == CLASS
     ]
-    program = program.restricted((*_STATIC, "decorate"), _demanded(program, {*base.source, *meta.source}))
+    asked = np.concatenate([base.column("source"), meta.column("source")])
+    program = program.restricted((*_STATIC, "decorate"), _demanded(program, asked))
     bases: dict[int, list[int | str]] = {}
     metas: dict[int, list[int]] = {}
     for _ in range(ROUNDS):
@@ -328,32 +329,21 @@ def _class_values(static: Solver, slot: int) -> list[int | str]:
     return sorted(found, key=lambda v: (isinstance(v, str), v if isinstance(v, str) else static.name[v]))[:1]
 
 
-def _demanded(program: Program, start: set[int]) -> set[int]:
-    """Slots that what `start` holds may come from, by names and attributes alone."""
-    sources: dict[int, list[int]] = defaultdict(list)
-    named: dict[int, list[str]] = defaultdict(list)
-    members: dict[str, list[int]] = defaultdict(list)
-    for op in _STATIC:
-        rows = program[op]
-        for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
-            sources[target].append(source)
-            if op in ("load", "global") and name:
-                named[target].append(name)
-    rows = program["decorate"]
-    for target, other in zip(rows.target, rows.other, strict=True):
-        sources[target].append(other)
+def _demanded(program: Program, start: np.ndarray) -> np.ndarray:
+    """Whether what the slots `start` hold may come from a slot, by names and attributes alone."""
+    read = [program[op] for op in _STATIC]
+    target = np.concatenate([*(rows.targets for rows in read), program["decorate"].targets])
+    source = np.concatenate([*(rows.column("source") for rows in read), program["decorate"].column("other")])
+    named = [program[op] for op in ("load", "global")]
+    reader, name = (np.concatenate([rows.column(column) for rows in named]) for column in ("target", "name"))
     member = program["member"]
-    for binding, name in zip(member.source, member.name, strict=True):
-        members[name or ""].append(binding)
-    seen, waiting, seen_names = set(start), [*start], set[str]()
-    while waiting:
-        slot = waiting.pop()
-        below = list(sources.get(slot, ()))
-        for name in named.get(slot, ()):
-            if name not in seen_names:
-                seen_names.add(name)
-                below += members[name]
-        new = {each for each in below if each >= 0} - seen
-        seen |= new
-        waiting += new
-    return seen
+    wanted = np.zeros(program.count + 1, bool)  # the last one is none
+    wanted[start] = True
+    names = np.zeros(int(max(name.max(initial=-1), member.column("name").max(initial=-1))) + 1, bool)
+    before = 0
+    while before < (before := np.count_nonzero(wanted)):
+        wanted[source[wanted[target]]] = True
+        names[name[wanted[reader]]] = True
+        wanted[member.column("source")[names[member.column("name")]]] = True
+        wanted[-1] = False
+    return wanted
