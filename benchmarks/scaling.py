@@ -3,7 +3,8 @@
     python benchmarks/scaling.py [--corpora django,m1,m2,big] [--jobs 2] [--memory-limit 4000] [--targets T,…]
 
 CPU seconds of all processes, `driver` those of the one that plans and commits; memory is resident and summed over all
-processes at one time, looked at every 50 ms. With `--edit` a function is then added to one file and the build repeated.
+processes at one time, looked at every 50 ms. With `--edit` the build is repeated after
+a statement is added to a function, and again after a function is added to the file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -34,13 +36,21 @@ def heaviest(store: Path) -> list[tuple[str, float, float]]:
     return [(name, cpu_s, worker_mb) for worker_mb, name, cpu_s in found[:6]]
 
 
-def edit(root: Path) -> None:
-    """Add a function to the module of middle size."""
+def edit(root: Path, kind: str) -> None:
+    """Change the module of middle size: what a function in it does, or one function more."""
     files = sorted((path for path in root.rglob("*.py")), key=lambda path: (path.stat().st_size, path))
-    file = files[len(files) // 2]
-    content = file.read_bytes()
+    file = next(path for path in files[len(files) // 2 :] if _FUNCTION.search(path.read_text()))
+    content = file.read_text()
     file.unlink()  # it may be linked to from another corpus
-    file.write_bytes(content + b"\n\ndef scaling_edit(value):\n    return [value]\n")
+    if kind == "body":
+        content = _FUNCTION.sub(r"\g<0>    len(())\n", content, count=1)
+    else:
+        content += "\n\ndef scaling_edit(value):\n    return [value]\n"
+    file.write_text(content)
+
+
+# A function at the top of a module, its head on one line; what follows it is no docstring.
+_FUNCTION = re.compile(r"^def \w+\([^\n]*\).*:\n(?=    [a-z])", re.MULTILINE)
 
 
 def main() -> None:
@@ -62,9 +72,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="codeintel-scaling-") as place:
             root = Path(shutil.copytree(corpus(name), Path(place, "corpus"), copy_function=os.link))
             store, lines = Path(place, "store"), lines_of(corpus(name))
-            for build in ("cold", "edit") if given.edit else ("cold",):
-                if build == "edit":
-                    edit(root)
+            for build in ("cold", "body", "function") if given.edit else ("cold",):
+                if build != "cold":
+                    edit(root, build)
                 tree, said = built(root, store, *more)
                 files = said["files"]
                 row = {
