@@ -37,7 +37,7 @@ class Call:
     starred: Sequence[tuple[int, int]] = ()
     double_starred: Sequence[int] = ()
     through: tuple[int, ...] = ()  # partial objects, and sites of calls that call back, that it came through
-    made: tuple[int, int] | set[tuple[int, int]] | None = None  # the callee with its receiver, or several
+    made: int | set[int] | None = None  # the callee with its receiver in one number, or several
 
 
 @dataclass(slots=True)
@@ -58,8 +58,8 @@ class Calls(Containers):
 
     def start_calls(self) -> None:
         self.functions: dict[int, Parameters] = defaultdict(Parameters)
-        self.callees: dict[int, dict[int, str]] = defaultdict(dict)
-        self.called: set[int] = set()
+        self.callees: dict[int, dict[int, str]] = {}
+        self.only: dict[tuple[int, str], dict[int, str]] = {}
         self.assumed = ""
         self.decorations: set[int] = set()
         # Definitions of modules and classes, not those that functions make anew at each call.
@@ -112,10 +112,10 @@ class Calls(Containers):
         """Call a value at a call site, with a receiver before the arguments (-1 for none)."""
         if len(call.through) > PARTIALS:
             return
-        pair, made = (value, receiver), call.made
+        pair, made = value << 32 | receiver + 1, call.made
         if made is None:
             call.made = pair
-        elif made.__class__ is tuple:
+        elif isinstance(made, int):
             if made == pair:
                 return
             call.made = {made, pair}
@@ -161,10 +161,16 @@ class Calls(Containers):
                 self.call_other(value, call)
 
     def note(self, call: Call, callee: int, origin: str = "") -> None:
-        callees = self.callees[call.site]
-        if callee not in callees:
-            callees[callee] = self.assumed + (origin or call.origin)
-        self.called.add(callee)
+        callees = self.callees.get(call.site)
+        if callees is not None and callee in callees:
+            return
+        origin = self.assumed + (origin or call.origin)
+        if callees is None:  # most sites have one callee, which others have, too
+            self.callees[call.site] = self.only.setdefault((callee, origin), {callee: origin})
+            return
+        if len(callees) == 1:
+            callees = self.callees[call.site] = {**callees}
+        callees[callee] = origin
 
     def hand_out(self, call: Call) -> None:
         """What is handed to something outside may be called, or stepped through, by it."""

@@ -46,14 +46,15 @@ class Containers(Attributes):
     def container(self, type_name: str, slot: int) -> int:
         """The container that is made at a slot."""
         value = self.value(Kind.CONTAINER, type_name, slot)
-        if value not in self.elements:
+        if slot not in self.container_at:
             self.container_at[slot] = value
-            self.elements[value] = {}
         return value
 
     def elements_of(self, container: int) -> dict[str, int]:
         """Slots of elements by key. What a display holds gets slots only once somebody looks into it."""
-        slots = self.elements[container]
+        slots = self.elements.get(container)
+        if slots is None:
+            slots = self.elements[container] = {}
         for source, name, other in self.unopened.pop(container, ()):
             if name is None and other >= 0:
                 self.watch(other, self._element_at, container, source)

@@ -125,6 +125,7 @@ class Solver(Guesses):
         for _ in range(ROUNDS_OF_GUESSES):
             self.guess()
             self._settle()
+        self.forget_edges()
 
     def _settle(self) -> None:
         """Let values flow, and ask what they are asked for, until neither gives anything new."""

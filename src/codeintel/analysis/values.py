@@ -73,6 +73,7 @@ class Kind:
 
 
 Handler = Callable[..., None]  # called with each new value and arguments
+_Watcher = tuple[Any, ...]  # a handler and its arguments
 
 
 class Values:
@@ -82,7 +83,7 @@ class Values:
         # Never changed in place: most slots hold what another one does, and share it.
         self.sets: list[frozenset[int] | None] = [None] * count
         self.edges: list[int | list[int] | None] = [None] * count  # most slots have one
-        self.handlers: list[list[Any] | None] = [None] * count  # function, arguments, function, arguments, …
+        self.handlers: list[_Watcher | list[_Watcher] | None] = [None] * count
         self.heard = bytearray(count)  # whether anything is done with what arrives
         self.fresh: dict[int, frozenset[int]] = {}
         self.queue: deque[int] = deque()
@@ -210,10 +211,12 @@ class Values:
         function = self.methods.setdefault(function, function)
         handlers = self.handlers[slot]
         if handlers is None:
-            self.handlers[slot] = [function, arguments]
+            self.handlers[slot] = (function, *arguments)
             self.heard[slot] = 1
+        elif isinstance(handlers, tuple):
+            self.handlers[slot] = [handlers, (function, *arguments)]
         else:
-            handlers += function, arguments
+            handlers.append((function, *arguments))
         # What is still to flow from there reaches the new handler with the rest; nothing is called from in here, or
         # chains of calls in the program would be chains of calls in this one.
         if (have := self.sets[slot]) and (old := have - self.fresh.get(slot, _EMPTY)):
@@ -247,6 +250,11 @@ class Values:
         """Let go of the sets that slots had only on the way."""
         # Refer to it: the dictionary twice, this loop, and the question.
         self.alike = {values: values for values in self.alike if sys.getrefcount(values) > _UNUSED}
+
+    def forget_edges(self) -> None:
+        """Let go of all that makes values flow, when they have: what they are can still be asked."""
+        self.edges, self.handlers, self.alike, self.methods = [], [], {}, {}
+        self.groups, self.group, self.place = [], array("B"), array("i")
 
     def later(self, function: Callable[..., None], value: int, *arguments: Any) -> None:
         """Call `function` with a value and the arguments, after what is being done."""
@@ -285,8 +293,7 @@ class Values:
                     for value in ordered:
                         function(value, *given)
             if watching:
-                each = iter(watching[:])
-                for function, given in zip(each, each, strict=True):
+                for function, *given in (watching,) if isinstance(watching, tuple) else watching[:]:
                     for value in ordered:
                         function(value, *given)
 
