@@ -19,6 +19,15 @@ def test_ten_thousand_functions_that_call_one_another_in_a_circle(calls_in: Call
     assert graph == {f"m.f{i}": [f"m.f{(i + 1) % count}"] for i in range(count)}
 
 
+def test_a_generated_file_of_a_hundred_thousand_lines(facts_of: FactsOf) -> None:
+    count = 25_000
+    functions = (f"def f{i}(x):\n    y = x\n    return f{(i + 1) % count}(y)\n\n" for i in range(count))
+    facts = facts_of({"m.py": "".join(functions)})
+    found = resolved(facts)
+    assert "unresolved" not in found["relation"].unique().to_pylist()
+    assert call_graph(facts, found) == {f"m.f{i}": [f"m.f{(i + 1) % count}"] for i in range(count)}
+
+
 def test_two_hundred_levels_of_inheritance(calls_in: CallsIn) -> None:
     levels = ["class C0:\n    def run(self):\n        pass\n"]
     levels += [f"class C{i}(C{i - 1}):\n    pass\n" for i in range(1, 200)]
