@@ -1,8 +1,6 @@
 """What resolution costs beside extraction: CPU seconds of both in one process, and what came of it.
 
-    python benchmarks/resolution.py [--corpora requests rich stdlib django] [--json]
-
-Several names joined with `+` are one repository.
+    python benchmarks/resolution.py [--corpora requests rich stdlib django m1] [--json]
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import resource
 import time
 from collections import Counter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 from corpora import corpus
@@ -46,16 +43,12 @@ def measured(folder: Path) -> dict[str, float | int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpora", nargs="+", default=["requests", "rich", "stdlib", "django"])
+    parser.add_argument("--corpora", nargs="+", default=["requests", "rich", "stdlib", "django", "m1"])
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     found = {}
     for names in given.corpora:
-        with TemporaryDirectory() as folder:
-            root = corpus(names) if "+" not in names else Path(folder)
-            for name in names.split("+") if "+" in names else ():
-                (root / name).symlink_to(corpus(name))
-            found[names] = measured(root)
+        found[names] = measured(corpus(names))
     if given.json:
         print(json.dumps(found, indent=2))
         return
