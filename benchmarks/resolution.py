@@ -1,6 +1,6 @@
 """What resolution costs beside extraction: CPU seconds of both in one process, and what came of it.
 
-    python benchmarks/resolution.py [--corpora requests rich stdlib django m1] [--json]
+python benchmarks/resolution.py [--corpora requests rich stdlib django m1] [--json]
 """
 
 from __future__ import annotations
