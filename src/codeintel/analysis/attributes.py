@@ -59,6 +59,10 @@ class Attributes(Values):
         self.attributes: dict[tuple[int, str], int] = {}
         self.instance_slots: dict[tuple[int, str], int] = {}
         self.class_slots: dict[tuple[int, str], int] = {}
+        # By name: slots read off instances of a class, or of any below it; and classes that were searched, with
+        # where to and for whom.
+        self.readers_on: dict[str, dict[int, list[tuple[int, bool]]]] = defaultdict(lambda: defaultdict(list))
+        self.looked_up: dict[str, list[tuple[Sequence[int], int, int, int]]] = defaultdict(list)
         self.beside: dict[str, list[tuple[int, frozenset[int]]]] = defaultdict(list)  # by name: slots, and of what
         self.getters: dict[int, set[int]] = defaultdict(
             set
@@ -184,10 +188,10 @@ class Attributes(Values):
         slot = self.instance_slots.get((cls, name))
         if slot is None:
             slot = self.instance_slots[cls, name] = self.slot()
-            for kind, classes in ((Kind.INSTANCE, ()), (Kind.OPEN, self.order(cls)[1:])):
-                for each in (cls, *self.below.get(cls, ()), *classes):
-                    reader = self.attributes.get((self.numbers.get((kind, each), -1), name))
-                    if reader is not None:
+            above, readers = self.order(cls)[1:], self.readers_on.get(name, {})
+            for each in sorted(readers.keys() & {cls, *self.below.get(cls, ()), *above}):
+                for reader, is_open in readers[each]:
+                    if is_open or each not in above:
                         self.flow(slot, reader)
             for reader, homes in self.beside.get(name, ()):
                 if cls in homes:
@@ -201,28 +205,33 @@ class Attributes(Values):
 
     def stored_on(self, value_slot: int, name: str) -> int:
         """The slot of what is assigned to an attribute of a class, a function or a module's missing name."""
-        return self._kept(self.class_slots, value_slot, name)
-
-    def _kept(self, slots: dict[tuple[int, str], int], home: int, name: str) -> int:
-        slot = slots.get((home, name))
-        if slot is None:
-            slot = slots[home, name] = self.slot()
-        return slot
+        own = self.class_slots.get((value_slot, name))
+        if own is None:
+            own = self.class_slots[value_slot, name] = self.slot()
+            if self.sort.get(value_slot) == CLASS:
+                for searched, slot, receiver, via in self.looked_up.get(name, ()):
+                    if value_slot in searched:
+                        self.watch(own, self.bind, slot, receiver, via, name)
+        return own
 
     def _look_up(self, order: Sequence[int], name: str, slot: int, receiver: int, via: int) -> bool:
         """Lead the first class member of that name to `slot`, bound to `receiver`; whether there is one."""
         is_stored, members = name in self.stored, self.members
         if not is_stored and name not in self.own_by_name:
             return False
-        for cls in order:
-            if is_stored:
-                self.watch(self.stored_on(cls, name), self.bind, slot, receiver, via, name)
-            member = members.get((cls, name))
-            if member is not None:
-                self.comes_from(slot, member)
-                self.watch(member, self.bind, slot, receiver, via, name)
-                return True
-        return False
+        homes = (at for at, cls in enumerate(order) if (cls, name) in members)
+        home = next(homes, -1)
+        if is_stored:  # what is stored on a class that is asked, now or later, is found there, too
+            searched = order if home < 0 else order[: home + 1]
+            self.looked_up[name].append((searched, slot, receiver, via))
+            for cls in searched:
+                if (own := self.class_slots.get((cls, name))) is not None:
+                    self.watch(own, self.bind, slot, receiver, via, name)
+        if home >= 0:
+            member = members[order[home], name]
+            self.comes_from(slot, member)
+            self.watch(member, self.bind, slot, receiver, via, name)
+        return home >= 0
 
     def bind(self, value: int, slot: int, receiver: int, cls: int, name: str) -> None:
         """What a value found in a class is when it is read off `receiver`, which is -1 for the class itself."""
@@ -261,6 +270,7 @@ class Attributes(Values):
         order = self.order(cls)
         if name in self.stored:
             self._stored(order, name, slot)
+            self.readers_on[name][cls].append((slot, self.kinds[value] == Kind.OPEN))
         found = self._look_up(order, name, slot, value, cls)
         if self.kinds[value] == Kind.OPEN:
             if name in self.stored:
