@@ -153,10 +153,9 @@ def _never_evaluated(syntax: Syntax, texts: Texts) -> np.ndarray:
     elif "annotations" in texts:
         aliases = np.flatnonzero((kind == KIND["alias"]) & (syntax.name == texts["annotations"]))
         imports = set(parent[aliases].tolist())
-        for modules in (p for p in syntax.properties if p.key == "module"):
-            for node, module in zip(modules.nodes.tolist(), modules.values, strict=True):
-                if module == "__future__" and node in imports:
-                    lazy[syntax.file[node]] = True
+        for node, module in syntax.values_of("module").items():
+            if module == "__future__" and node in imports:
+                lazy[syntax.file[node]] = True
     local = (kind[parent[roots]] == KIND["AnnAssign"]) & _IS_FUNCTION[kind[syntax.scope[parent[roots]] >> 1]]
     roots = roots[lazy[syntax.file[roots]] | local]
     depth = np.zeros(len(syntax) + 1, np.int64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def imports(files: Sequence[SourceFile], syntax: Syntax, texts: Texts) -> Import
     node = np.flatnonzero(syntax.kind == KIND["alias"])
     statement = syntax.parent[node]
     listed = list(texts)
-    written = {key: _by_node(syntax, key) for key in ("module", "level", "asname")}
+    written = {key: syntax.values_of(key) for key in ("module", "level", "asname")}
     found = Imports(node, [], [], [], [], [], [], [], [])
     is_from = (syntax.kind[statement] == KIND["ImportFrom"]).tolist()
     columns = zip(
@@ -75,13 +74,6 @@ def absolute_module(file: SourceFile, module: str | None, level: int) -> str:
     if kept <= 0:
         return "." * level + (module or "")
     return ".".join([*parts[:kept], *([module] if module else [])])
-
-
-def _by_node(syntax: Syntax, key: str) -> dict[int, Any]:
-    found: dict[int, Any] = {}
-    for values in (p for p in syntax.properties if p.key == key):
-        found.update(zip(values.nodes.tolist(), values.values, strict=True))
-    return found
 
 
 def changes_of_all(syntax: Syntax, texts: Texts) -> dict[int, set[tuple[int, int]]]:

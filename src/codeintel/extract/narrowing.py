@@ -39,6 +39,7 @@ class Regions:
         self.attributes = np.sort(syntax.name[attribute].astype(np.int64) << 32 | attribute)
         self.around = defined_in(syntax, np.arange(len(syntax)))
         self.loops = np.flatnonzero(_LOOPS[syntax.kind])
+        self.operators = syntax.values_of("op", "ops")
 
     def children(self, node: int) -> Iterator[int]:
         child, end = node + 1, node + int(self.syntax.size[node])
@@ -136,7 +137,7 @@ def _tests(syntax: Syntax, texts: Texts, regions: Regions) -> Iterator[tuple[int
             continue
         compare = int(syntax.parent[call])
         is_first = syntax.kind[compare] == KIND["Compare"] and len(given) == 1 and call == compare + 1
-        if is_first and _operator(syntax, compare, "ops") in ("Is", "Eq"):
+        if is_first and regions.operators[compare] in ("Is", "Eq"):
             yield compare, given[0], regions.end(call), "exactly"
 
 
@@ -152,10 +153,10 @@ def _speaks_for(regions: Regions, test: int) -> Iterator[tuple[int, int, str]]:
         behind = (regions.end(at), regions.end(parent))
         spoken: list[tuple[tuple[int, int], str | None]] = []
         going: Truth = (None, None)
-        if kind == "UnaryOp" and _operator(syntax, parent) == "Not":
+        if kind == "UnaryOp" and regions.operators[parent] == "Not":
             going = (known[1], known[0])
         elif kind == "BoolOp":
-            is_and = _operator(syntax, parent) == "And"
+            is_and = regions.operators[parent] == "And"
             spoken = [(behind, known[0] if is_and else known[1])]
             going = (known[0], None) if is_and else (None, known[1])
         elif kind in ("If", "IfExp", "While") and field == FIELD["test"]:
@@ -179,15 +180,6 @@ def _speaks_for(regions: Regions, test: int) -> Iterator[tuple[int, int, str]]:
             if fact is not None and end > begin:
                 yield begin, end, fact
         known, at = going, parent
-
-
-def _operator(syntax: Syntax, node: int, key: str = "op") -> str:
-    for p in syntax.properties:
-        if p.key == key:
-            at = int(np.searchsorted(p.nodes, node))
-            if at < len(p.nodes) and p.nodes[at] == node:
-                return str(p.values[at])
-    return ""
 
 
 def matched_reads(regions: Regions, second: int) -> list[tuple[int, int]]:

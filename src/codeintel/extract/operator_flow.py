@@ -38,18 +38,9 @@ def add_operators(flows: Slots) -> None:
     _deleted(flows)
 
 
-def _operators(flows: Slots) -> dict[int, str]:
-    return {
-        int(node): text
-        for p in flows.syntax.properties
-        if p.key in ("op", "ops")
-        for node, text in zip(p.nodes.tolist(), p.values, strict=True)
-    }
-
-
 def _arithmetic(flows: Slots) -> None:
     syntax, child, rows, operand, codes = flows.syntax, flows.child, flows.rows, flows.operand, flows.codes
-    operators = _operators(flows)
+    operators = flows.regions.operators
 
     def named(at: np.ndarray, methods: dict[str, str], prefix: str = "") -> np.ndarray:
         texts = [methods.get(operators.get(n, "")) for n in at.tolist()]
@@ -86,7 +77,7 @@ def _arithmetic(flows: Slots) -> None:
 
 def _comparisons(flows: Slots) -> None:
     syntax, child, operand = flows.syntax, flows.child, flows.operand
-    operators = _operators(flows)
+    operators = flows.regions.operators
     right = np.flatnonzero((syntax.field == FIELD["comparators"]) & (syntax.kind[syntax.parent] == KIND["Compare"]))
     compare, place = syntax.parent[right], syntax.ordinal[right]
     order = np.lexsort((place, compare))
@@ -129,8 +120,7 @@ def _formatted(flows: Slots) -> None:
     at = flows.at("FormattedValue")
     value = flows.child("value")[at]
     asked = at[_MAY_BE_ASKED[syntax.kind[value]]]
-    conversion = {int(n): c for p in syntax.properties if p.key == "conversion"
-                  for n, c in zip(p.nodes.tolist(), p.values, strict=True)}  # fmt: skip
+    conversion = syntax.values_of("conversion")
     names = [_CONVERSIONS.get(conversion.get(node, -1), "__format__") for node in asked.tolist()]
     rows.add("asks", asked, flows.codes.second + asked, operand[flows.child("value")[asked]],
              name=flows.texts.codes(names))  # fmt: skip

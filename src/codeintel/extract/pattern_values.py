@@ -19,8 +19,7 @@ def add_patterns(flows: Slots) -> None:
     cases = flows.at("match_case")
     if not len(cases):
         return
-    attributes = {int(node): names for p in flows.syntax.properties if p.key == "kwd_attrs"
-                  for node, names in zip(p.nodes.tolist(), p.values, strict=True)}  # fmt: skip
+    attributes = flows.syntax.values_of("kwd_attrs")
     before: dict[int, tuple[int, int]] = {}  # by match, the case before and the class that surely ends there
     for case in cases.tolist():
         pattern = case + 1

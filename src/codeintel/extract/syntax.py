@@ -31,7 +31,7 @@ class Property:
     """Values of one property of some nodes: `nodes` are indices, parallel to `values`."""
 
     key: str
-    nodes: np.ndarray
+    nodes: np.ndarray  # in no order
     values: list[Any]
 
 
@@ -65,6 +65,15 @@ class Syntax:
 
     def __len__(self) -> int:
         return len(self.file)
+
+    def values_of(self, *keys: str) -> dict[int, Any]:
+        """By node, the value of the one of these properties that it has."""
+        return {
+            node: value
+            for p in self.properties
+            if p.key in keys
+            for node, value in zip(p.nodes.tolist(), p.values, strict=True)
+        }
 
     @classmethod
     def joined(cls, parts: Sequence[Syntax]) -> Syntax:

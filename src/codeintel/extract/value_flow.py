@@ -118,6 +118,10 @@ class _Flows(Slots):
         op, node, target, source, other, name, position = (
             c[matter.kept] for c in (op, node, target, source, other, name, position)
         )
+        mentioned = self._mentioned(op, node, target, source, other)
+        op, node, target, source, other, name, position = (
+            c[mentioned] for c in (op, node, target, source, other, name, position)
+        )
         used = np.unique(np.concatenate([target, source, other]))
         used = used[used >= 0]
         ids = self.ids(used, binding_ids)
@@ -144,6 +148,15 @@ class _Flows(Slots):
             slot_caller=caller_ids[np.searchsorted(caller_codes, callers)] if len(callers) else callers,
             settled=settled, settled_caller=self.around[settled], settled_callee=settled_callee,
         )  # fmt: skip
+
+    def _mentioned(
+        self, op: np.ndarray, node: np.ndarray, target: np.ndarray, source: np.ndarray, other: np.ndarray
+    ) -> np.ndarray:
+        """Over rows: whether it is more than a name from outside that only another file of the chunk uses."""
+        file, end = self.syntax.file[node].astype(np.int64), self.codes.end
+        external = op == self.rows.ops.index("external")
+        used = np.concatenate([file * end + source, file * end + other])
+        return ~external | np.isin(file * end + target, used)
 
     def _builtins(self) -> np.ndarray:
         """Over all slots: whether it is a builtin's; what may as well come from a star import is none."""
@@ -259,6 +272,7 @@ class _Flows(Slots):
         value = np.flatnonzero((kind[parent] == KIND["Dict"]) & (syntax.field == FIELD["values"]))
         key = np.flatnonzero((kind[parent] == KIND["Dict"]) & (syntax.field == FIELD["keys"]))
         place = parent << 24 | syntax.ordinal
+        key = key[np.argsort(place[key])]  # a display inside another stands between its keys
         at = np.minimum(np.searchsorted(place[key], place[value]), max(len(key) - 1, 0))
         has_key = place[key[at]] == place[value] if len(key) else np.zeros(len(value), bool)
         spread, value, key = value[~has_key], value[has_key], key[at[has_key]] if len(key) else key
