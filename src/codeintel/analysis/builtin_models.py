@@ -367,8 +367,7 @@ _CALLS_NOTHING = frozenset(
     for name in ("callable", "delattr", "hasattr", "id", "isinstance", "issubclass", "object", "print", "vars")
 )
 _TRANSPARENT = frozenset({
-    "copy.copy", "copy.deepcopy", "weakref.proxy", "functools.singledispatch", "contextlib.contextmanager",
-    "contextlib.asynccontextmanager",
+    "copy.copy", "copy.deepcopy", "weakref.proxy", "contextlib.contextmanager", "contextlib.asynccontextmanager",
     "functools.total_ordering",
     "abc.abstractmethod", "typing.overload", "typing.final", "typing.no_type_check",
     "functools.update_wrapper", "asyncio.create_task", "asyncio.ensure_future", "asyncio.run", "sys.intern",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from codeintel.analysis.calls import Call
-from codeintel.analysis.iterable_models import IterableModels
+from codeintel.analysis.dispatch import Dispatch
 from codeintel.analysis.values import Kind
 
 # What a builtin asks its first argument for.
@@ -34,7 +34,7 @@ _POOLS = ("multiprocessing.Pool", "multiprocessing.pool.Pool", "multiprocessing.
 _STACKS = ("contextlib.ExitStack", "contextlib.AsyncExitStack")
 
 
-class LibraryModels(IterableModels):
+class LibraryModels(Dispatch):
     """Calls of the standard library."""
 
     def call_external(self, path: str, call: Call) -> None:
@@ -69,6 +69,8 @@ class LibraryModels(IterableModels):
                 self.make_record(value, call)
             case Kind.GETTER if parts[0] == "holder":
                 self._hands_on(call, parts[1])
+            case Kind.GETTER if parts[1] in self.dispatchers:
+                self.register(parts[0], parts[1], parts[2:], call)
             case Kind.GETTER:
                 self._get(parts[0], parts[1], call)
             case _:
@@ -284,6 +286,8 @@ _MODELS: dict[str, Callable[[LibraryModels, Call], None]] = {
     "dataclasses.field": LibraryModels.model_field, "attr.ib": LibraryModels.model_field,
     "attrs.field": LibraryModels.model_field, "dataclasses.replace": LibraryModels.model_replace,
     "copy.replace": LibraryModels.model_replace, "asyncio.gather": LibraryModels.model_gather,
+    "functools.singledispatch": LibraryModels.model_dispatch,
+    "functools.singledispatchmethod": LibraryModels.model_dispatch_method,
     "functools.lru_cache": LibraryModels.model_decorates, "functools.cache": LibraryModels.model_decorates,
     "dataclasses.dataclass": LibraryModels.model_decorates, "functools.cmp_to_key": LibraryModels.model_decorates,
 }  # fmt: skip
