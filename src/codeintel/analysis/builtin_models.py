@@ -85,6 +85,14 @@ class Models(DynamicNames):
         return Call(call.site, result, "callback", arguments, keywords or {}, starred, double_starred,
                     (*call.through, call.site))  # fmt: skip
 
+    def compare(self, call: Call, slot: int, name: str = "__lt__") -> None:
+        """What is in a slot, or what `key` makes of it, is put in order."""
+        key, keys = call.keywords.get("key", -1), slot
+        if key >= 0:
+            keys = self.slot() if self.is_answered(name) else -1
+            self.call_back(call, key, [slot], keys)
+        self.ask_for(name, call.site, keys, keys)
+
     def each(self, call: Call, slot: int) -> int:
         """A slot for what iterating over an argument gives."""
         step = self.slot()
@@ -97,6 +105,9 @@ class Models(DynamicNames):
         first = call.positional[0] if call.positional else -1
         if (result := _METHOD_RESULTS.get((type_name, name))) is not None:
             self._gives(call, self.value(Kind.BUILTIN, result))
+            if name == "format":
+                for slot in (*call.positional, *call.keywords.values()):
+                    self.ask_for("__format__", call.site, slot)
         if self.kinds[value] == Kind.GENERATOR:
             if name in ("__next__", "send", "__anext__", "asend") and call.result >= 0:
                 self.iterate(value, call.result, call.site)
@@ -112,7 +123,7 @@ class Models(DynamicNames):
         elif name in ("extend", "update", "union", "extendleft") and first >= 0:
             self.watch(first, self.merge, value, call.site)
         elif name == "sort":
-            self.call_back(call, call.keywords.get("key", -1), [self.all_in(value)], -1)
+            self.compare(call, self.all_in(value))
         elif name == "setdefault" and len(call.positional) > 1 and call.positional[1] >= 0:
             self._at_key(call, value, call.positional[1], store=True)
         if name == "update":
@@ -177,9 +188,15 @@ class Models(DynamicNames):
             step = self.each(call, call.positional[0])
             self.flow(step, self.unknown_of(made))
             self.put(call.result, made)
-            self.call_back(call, call.keywords.get("key", -1), [step], -1)
+            self.compare(call, step)
+
+    def model_least(self, call: Call) -> None:
+        self._model_most(call, "__lt__")
 
     def model_most(self, call: Call) -> None:
+        self._model_most(call, "__gt__")
+
+    def _model_most(self, call: Call, name: str) -> None:
         if len(call.positional) == 1:
             step = self.each(call, call.positional[0])
             given = [step]
@@ -187,7 +204,7 @@ class Models(DynamicNames):
             given = [slot for slot in call.positional if slot >= 0]
         for slot in given:
             self._hands_on(call, slot)
-            self.call_back(call, call.keywords.get("key", -1), [slot], -1)
+            self.compare(call, slot, name)
 
     def model_reduce(self, call: Call) -> None:
         if len(call.positional) > 1:
@@ -375,7 +392,7 @@ _TRANSPARENT = frozenset({
 })  # fmt: skip
 _MODELS: dict[str, Callable[[Models, Call], None]] = {
     "builtins.map": Models.model_map, "builtins.filter": Models.model_filter, "builtins.sorted": Models.model_sorted,
-    "builtins.max": Models.model_most, "builtins.min": Models.model_most, "functools.reduce": Models.model_reduce,
+    "builtins.max": Models.model_most, "builtins.min": Models.model_least, "functools.reduce": Models.model_reduce,
     "builtins.next": Models.model_next, "builtins.iter": Models.model_iter, "builtins.zip": Models.model_zip,
     "builtins.enumerate": Models.model_enumerate, "builtins.getattr": Models.model_getattr,
     "builtins.setattr": Models.model_setattr, "builtins.type": Models.model_type, "builtins.super": Models.model_super,

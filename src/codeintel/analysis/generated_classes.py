@@ -21,6 +21,8 @@ _DATACLASSES = frozenset({
 _DATA_BASES = frozenset({"pydantic.BaseModel", "msgspec.Struct", "typing.NamedTuple", "typing_extensions.NamedTuple"})
 _TUPLES = ("typing.NamedTuple", "typing_extensions.NamedTuple", "collections.namedtuple")
 _ENUMS = frozenset({f"enum.{name}" for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum")})
+_ORDERING = "functools.total_ordering"
+_ORDERED = ("__lt__", "__le__", "__gt__", "__ge__")  # the first one that is there makes the others
 MEMBERS = 12  # of an enumeration that are told apart where any may be meant
 
 
@@ -68,8 +70,22 @@ class GeneratedClasses(Construction):
                         self.tuples[cls] = self.tuples[each]
                         break
         self.stored.update(name for names in self.fields.values() for name in names)
+        if (Kind.EXTERNAL, _ORDERING) in self.numbers:
+            self._complete_orders()
 
-    def _decorated_classes(self) -> set[int]:
+    def _complete_orders(self) -> None:
+        """Operators that `functools.total_ordering` adds call the one that is there."""
+        added: dict[tuple[int, str], int] = {}
+        for cls in sorted(self._decorated_classes(frozenset({_ORDERING}))):
+            own = [(each, name) for name in _ORDERED for each in self.order(cls) if (each, name) in self.members]
+            found = {name for _, name in own}
+            added |= {(cls, name): self.members[own[0]] for name in _ORDERED if own and name not in found}
+        self.members = self.members | added
+        self.special_names |= {name for _, name in added}
+        self.own_by_name |= self.special_names
+        self.start_asks()
+
+    def _decorated_classes(self, wanted: frozenset[str] = _DATACLASSES) -> set[int]:
         rows, found = self.program["decorate"], set[int]()
         below = dict(zip(rows.target, rows.other, strict=True))
         for source, other in zip(rows.source, rows.other, strict=True):
@@ -78,7 +94,7 @@ class GeneratedClasses(Construction):
                 at = below[at]
             if self.sort.get(at) == CLASS and source >= 0:
                 paths = self._paths(source) | self._paths(self.callee_of.get(source, -1))
-                if paths & _DATACLASSES:
+                if paths & wanted:
                     found.add(at)
         return found
 

@@ -277,7 +277,7 @@ _MODELS: dict[str, Callable[[LibraryModels, Call], None]] = {
     "builtins.any": LibraryModels.model_iterates, "builtins.all": LibraryModels.model_iterates,
     "builtins.sum": LibraryModels.model_sum, "builtins.reversed": LibraryModels.model_reversed,
     "builtins.print": LibraryModels.model_print, "heapq.nlargest": LibraryModels.model_largest,
-    "heapq.nsmallest": LibraryModels.model_largest, "heapq.merge": LibraryModels.model_chain,
+    "heapq.nsmallest": LibraryModels.model_largest, "heapq.merge": LibraryModels.model_merged,
     "collections.deque": LibraryModels.model_deque, "collections.OrderedDict": LibraryModels.model_ordered,
     "collections.Counter": LibraryModels.model_counter, "collections.ChainMap": LibraryModels.model_chain_map,
     "collections.defaultdict": LibraryModels.model_defaultdict,
@@ -295,6 +295,13 @@ for _pool in (*_EXECUTORS, *_POOLS):
     _MODELS |= {f"{_pool}.submit": LibraryModels.model_submit, f"{_pool}.map": LibraryModels.model_map,
                 f"{_pool}.imap": LibraryModels.model_map, f"{_pool}.starmap": LibraryModels.model_starmap,
                 f"{_pool}.apply": LibraryModels.model_runs_first}  # fmt: skip
+for _name in ("heappush", "heappushpop", "heapreplace"):
+    _MODELS[f"heapq.{_name}"] = LibraryModels.model_put_in_order
+for _name in ("heapify", "heappop"):
+    _MODELS[f"heapq.{_name}"] = LibraryModels.model_ordered_in_place
+for _name in ("insort", "insort_left", "insort_right", "bisect", "bisect_left", "bisect_right"):
+    _MODELS[f"bisect.{_name}"] = LibraryModels.model_put_in_order if _name[0] == "i" else (
+        LibraryModels.model_ordered_in_place)  # fmt: skip
 for _stack in _STACKS:
     _MODELS |= {f"{_stack}.enter_context": LibraryModels.model_enter_context,
                 f"{_stack}.enter_async_context": LibraryModels.model_enter_context,
