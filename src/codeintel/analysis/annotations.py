@@ -76,6 +76,8 @@ class Annotations(GeneratedClasses):
                 self.watch(self._quoted(*parts), self.instance_of, target)
             case Kind.ALIAS:
                 self._instance_of_alias(value, parts[0].rpartition(".")[2], parts[1], target)
+            case Kind.GETTER if parts[0] == "new type":
+                self.watch(parts[1], self.instance_of, target)
             case Kind.CONSTANT if isinstance(parts[1], str) and parts[1].startswith("'"):
                 pass  # a literal
             case _:

@@ -69,7 +69,12 @@ class LibraryModels(Dispatch):
                 self.make_record(value, call)
             case Kind.GETTER if parts[0] == "holder":
                 self._hands_on(call, parts[1])
-            case Kind.GETTER if parts[1] in self.dispatchers:
+            case Kind.GETTER if parts[0] == "new type":
+                if call.positional and call.positional[0] >= 0:
+                    self._hands_on(call, call.positional[0])
+            case Kind.GETTER if parts[0] in ("_replace", "_make"):
+                self.call_tuple(parts[0], parts[1], call)
+            case Kind.GETTER if parts[0] in ("register", "registers", "dispatch"):
                 self.register(parts[0], parts[1], parts[2:], call)
             case Kind.GETTER:
                 self._get(parts[0], parts[1], call)
@@ -223,12 +228,28 @@ class LibraryModels(Dispatch):
             if slot >= 0:
                 self._hands_on(call, slot)
 
+    def model_new_type(self, call: Call) -> None:
+        if len(call.positional) > 1:
+            self._gives(call, self.value(Kind.GETTER, "new type", call.positional[1]))
+
+    def model_factory(self, call: Call) -> None:
+        factory = call.positional[0] if call.positional else call.keywords.get("factory", -1)
+        if factory >= 0:
+            self._gives(call, self.value(Kind.GETTER, "factory", factory))
+
     def model_field(self, call: Call) -> None:
         if call.result >= 0:
-            if (factory := call.keywords.get("default_factory", -1)) >= 0:
-                self.watch(factory, self.call, Call(-1, call.result, "callback"))
+            for keyword in ("default_factory", "factory"):
+                if (factory := call.keywords.get(keyword, -1)) >= 0:
+                    self.watch(factory, self.call, Call(-1, call.result, "callback"))
             if (default := call.keywords.get("default", -1)) >= 0:
-                self.flow(default, call.result)
+                self.watch(default, self._default_of, call.result)
+
+    def _default_of(self, value: int, target: int) -> None:
+        if self.kinds[value] == Kind.GETTER and self.parts[value][0] == "factory":
+            self.watch(self.parts[value][1], self.call, Call(-1, target, "callback"))
+        else:
+            self.put(target, value)
 
     def model_replace(self, call: Call) -> None:
         if call.positional and call.positional[0] >= 0:
@@ -284,7 +305,11 @@ _MODELS: dict[str, Callable[[LibraryModels, Call], None]] = {
     "collections.namedtuple": LibraryModels.model_namedtuple, "typing.NamedTuple": LibraryModels.model_namedtuple,
     "typing.TypeVar": LibraryModels.model_type_variable, "typing_extensions.TypeVar": LibraryModels.model_type_variable,
     "dataclasses.field": LibraryModels.model_field, "attr.ib": LibraryModels.model_field,
-    "attrs.field": LibraryModels.model_field, "dataclasses.replace": LibraryModels.model_replace,
+    "attr.attrib": LibraryModels.model_field, "attr.field": LibraryModels.model_field,
+    "attr.Factory": LibraryModels.model_factory, "attrs.Factory": LibraryModels.model_factory,
+    "typing.NewType": LibraryModels.model_new_type, "typing_extensions.NewType": LibraryModels.model_new_type,
+    "attrs.field": LibraryModels.model_field, "attr.evolve": LibraryModels.model_replace,
+    "attrs.evolve": LibraryModels.model_replace, "dataclasses.replace": LibraryModels.model_replace,
     "copy.replace": LibraryModels.model_replace, "asyncio.gather": LibraryModels.model_gather,
     "functools.singledispatch": LibraryModels.model_dispatch,
     "functools.singledispatchmethod": LibraryModels.model_dispatch_method,
