@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from codeintel.analysis.calls import Call
-from codeintel.analysis.dynamic_names import DynamicNames
+from codeintel.analysis.made_classes import MadeClasses
 from codeintel.analysis.values import Kind
 
 _TYPES = ("str", "int", "float", "bytes", "bool", "bytearray", "complex", "memoryview", "range", "object")
@@ -29,7 +29,7 @@ _METHOD_RESULTS = {
 _ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popitem", "popleft", "__getitem__")
 
 
-class Models(DynamicNames):
+class Models(MadeClasses):
     """Calls of what is outside; `unnamed` are calls of `getattr`."""
 
     unnamed: list[Call]
@@ -308,6 +308,8 @@ class Models(DynamicNames):
     def model_type(self, call: Call) -> None:
         if len(call.positional) == 1 and call.positional[0] >= 0:
             self.watch(call.positional[0], self._type_of, call)
+        elif len(call.positional) == 3:
+            self.make_class(call)
 
     def _type_of(self, value: int, call: Call) -> None:
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) and call.result >= 0:
