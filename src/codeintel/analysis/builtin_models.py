@@ -282,8 +282,8 @@ class Models(MadeClasses):
             self.watch(call.positional[1], self._store_named, call)
 
     def _store_named(self, name: int, call: Call) -> None:
-        if (text := self.text_of(name)) is not None and text in self.stored:
-            self.watch(call.positional[0], self.store, call.positional[2], text)
+        if (text := self.text_of(name)) is not None:
+            self.watch(call.positional[0], self.store_late, call.positional[2], text)
 
     def store(self, value: int, source: int, name: str) -> None:
         """An attribute of a value is set to what `source` holds."""
