@@ -97,6 +97,8 @@ class SpecialMethods(Calls):
                 self.watch(method, self.call, Call(site, result, "special", list(arguments)))
         else:
             super().call_method(value, name, site, result, arguments)
+            if name == "__getitem__" and self.has(value, "__missing__"):
+                super().call_method(value, "__missing__", site, result, arguments)
 
     def call_first(self, value: int, name: str, site: int, result: int, arguments: Sequence[int] = ()) -> bool:
         """Call the method of that name, or what is asked in its place; whether there is one."""
