@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from codeintel.extract.python_facts import python_facts
 from codeintel.extract.tables import TABLES
-from tests.extract.conftest import scanned
+from tests.extract.conftest import Sources, scanned
 
 PROJECT = Path(__file__).parents[2]
 TESTS_BEHIND_EACH_OTHER = """\
@@ -33,7 +33,7 @@ def by_path(table: pa.Table) -> dict[str, list[str]]:
 
 
 def test_rows_of_a_file_are_the_same_alone_and_among_others(tmp_path: Path) -> None:
-    sources = {
+    sources: Sources = {
         file.relative_to(PROJECT).as_posix(): file.read_text()
         for folder in ("src/codeintel/extract", "src/codeintel/analysis", "tests/analysis")
         for file in (PROJECT / folder).rglob("*.py")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections import defaultdict
+from collections.abc import Sequence
 
 from codeintel.analysis.attributes import is_class_like
 from codeintel.analysis.calls import Call
@@ -27,6 +29,8 @@ _COLLECTIONS = frozenset({
 })  # fmt: skip
 _HOMES = ("builtins", "typing", "typing_extensions", "collections", "types", "contextlib", "dataclasses", "queue",
           "asyncio", "weakref")  # fmt: skip
+_PROTOCOLS = frozenset({"typing.Protocol", "typing_extensions.Protocol"})
+MOST_IMPLEMENTERS = 12  # of a protocol
 _SAY_NOTHING = ("builtins.object", "builtins.type", "builtins.property")
 
 
@@ -36,6 +40,8 @@ class Annotations(GeneratedClasses):
     def start_annotations(self) -> None:
         self.promised: dict[int, int] = {}  # by alias, the container of what it says
         self.read: dict[tuple[str, int], int] = {}
+        self.implementers: dict[int, list[int]] = {}  # by protocol
+        self.homes_by_name: dict[str, list[int]] = defaultdict(list)
         rows = self.program["quoted"]
         for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
             self.put(target, self.value(Kind.QUOTED, name or "", source))
@@ -66,6 +72,9 @@ class Annotations(GeneratedClasses):
         match kind:
             case Kind.CLASS:
                 self.put(target, self.value(Kind.OPEN, parts[0]))
+                if not _PROTOCOLS.isdisjoint(self.bases.get(parts[0], ())):
+                    for cls in self._implementing(parts[0]):
+                        self.put(target, self.value(Kind.OPEN, cls))
             case Kind.EXTERNAL if parts[0].startswith("builtins."):
                 if parts[0] not in _SAY_NOTHING:
                     self.put(target, self.value(Kind.BUILTIN, parts[0].removeprefix("builtins.")))
@@ -76,10 +85,36 @@ class Annotations(GeneratedClasses):
                 self.watch(self._quoted(*parts), self.instance_of, target)
             case Kind.ALIAS:
                 self._instance_of_alias(value, parts[0].rpartition(".")[2], parts[1], target)
+            case Kind.GETTER if parts[0] == "new type":
+                self.watch(parts[1], self.instance_of, target)
             case Kind.CONSTANT if isinstance(parts[1], str) and parts[1].startswith("'"):
                 pass  # a literal
             case _:
                 pass
+
+    def _implementing(self, protocol: int) -> Sequence[int]:
+        """The classes that have every method of a protocol, without those that are below another one of them."""
+        found = self.implementers.get(protocol)
+        if found is None:
+            names = {
+                name for each in self.order(protocol) for name in self.own_names[each] if not name.startswith("__")
+                and any(self.kinds[v] == Kind.FUNCTION for v in self.held(self.members[each, name]))
+            }  # fmt: skip
+            having = [self._having(name) for name in sorted(names)]
+            classes = frozenset.intersection(*having) if having else frozenset()
+            classes -= {protocol, *self.below[protocol]}
+            classes = {cls for cls in classes if _PROTOCOLS.isdisjoint(self.bases.get(cls, ()))}
+            highest = sorted(cls for cls in classes if classes.isdisjoint(self.order(cls)[1:]))
+            found = self.implementers[protocol] = highest if len(highest) <= MOST_IMPLEMENTERS else []
+        return found
+
+    def _having(self, name: str) -> frozenset[int]:
+        if not self.homes_by_name:
+            for home, member in self.members:
+                if self.sort[home] == CLASS:
+                    self.homes_by_name[member].append(home)
+        own = self.homes_by_name.get(name, ())
+        return frozenset(own).union(*(self.below[cls] for cls in own))
 
     def _instance_of_alias(self, alias: int, head: str, other: int, target: int) -> None:
         if head in _WRAPPERS:

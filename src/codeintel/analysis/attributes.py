@@ -198,6 +198,14 @@ class Attributes(Values):
                     self.flow(slot, reader)
         return slot
 
+    def read_stored(self, value: int, cls: int, name: str, slot: int) -> None:
+        """Lead what is stored on instances, now or later, to `slot`, which is read off such a one."""
+        is_open = self.kinds[value] == Kind.OPEN
+        self.readers_on[name][cls].append((slot, is_open))
+        self._stored(self.order(cls), name, slot)
+        if is_open:
+            self._stored(self.below[cls], name, slot)
+
     def _stored(self, classes: Iterable[int], name: str, slot: int) -> None:
         for cls in classes:
             if (own := self.instance_slots.get((cls, name))) is not None:
@@ -208,10 +216,9 @@ class Attributes(Values):
         own = self.class_slots.get((value_slot, name))
         if own is None:
             own = self.class_slots[value_slot, name] = self.slot()
-            if self.sort.get(value_slot) == CLASS:
-                for searched, slot, receiver, via in self.looked_up.get(name, ()):
-                    if value_slot in searched:
-                        self.watch(own, self.bind, slot, receiver, via, name)
+            for searched, slot, receiver, via in self.looked_up.get(name, ()):
+                if value_slot in searched:
+                    self.watch(own, self.bind, slot, receiver, via, name)
         return own
 
     def _look_up(self, order: Sequence[int], name: str, slot: int, receiver: int, via: int) -> bool:
@@ -221,17 +228,20 @@ class Attributes(Values):
             return False
         homes = (at for at, cls in enumerate(order) if (cls, name) in members)
         home = next(homes, -1)
-        if is_stored:  # what is stored on a class that is asked, now or later, is found there, too
-            searched = order if home < 0 else order[: home + 1]
-            self.looked_up[name].append((searched, slot, receiver, via))
-            for cls in searched:
-                if (own := self.class_slots.get((cls, name))) is not None:
-                    self.watch(own, self.bind, slot, receiver, via, name)
+        if is_stored:
+            self.search_stored(order if home < 0 else order[: home + 1], name, slot, receiver, via)
         if home >= 0:
             member = members[order[home], name]
             self.comes_from(slot, member)
             self.watch(member, self.bind, slot, receiver, via, name)
         return home >= 0
+
+    def search_stored(self, classes: Sequence[int], name: str, slot: int, receiver: int, via: int) -> None:
+        """Lead what is stored on classes, now or later, to `slot`, bound to `receiver`."""
+        self.looked_up[name].append((classes, slot, receiver, via))
+        for cls in classes:
+            if (own := self.class_slots.get((cls, name))) is not None:
+                self.watch(own, self.bind, slot, receiver, via, name)
 
     def bind(self, value: int, slot: int, receiver: int, cls: int, name: str) -> None:
         """What a value found in a class is when it is read off `receiver`, which is -1 for the class itself."""
@@ -269,12 +279,9 @@ class Attributes(Values):
     def _instance_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
         order = self.order(cls)
         if name in self.stored:
-            self._stored(order, name, slot)
-            self.readers_on[name][cls].append((slot, self.kinds[value] == Kind.OPEN))
+            self.read_stored(value, cls, name, slot)
         found = self._look_up(order, name, slot, value, cls)
         if self.kinds[value] == Kind.OPEN:
-            if name in self.stored:
-                self._stored(self.below[cls], name, slot)
             for below in self.below[cls] if name in self.own_by_name else ():
                 if (below, name) in self.members:
                     self.watch(self.members[below, name], self.bind, slot, value, below, name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from codeintel.analysis.calls import Call
-from codeintel.analysis.dynamic_names import DynamicNames
+from codeintel.analysis.made_classes import MadeClasses
 from codeintel.analysis.values import Kind
 
 _TYPES = ("str", "int", "float", "bytes", "bool", "bytearray", "complex", "memoryview", "range", "object")
@@ -29,7 +29,7 @@ _METHOD_RESULTS = {
 _ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popitem", "popleft", "__getitem__")
 
 
-class Models(DynamicNames):
+class Models(MadeClasses):
     """Calls of what is outside; `unnamed` are calls of `getattr`."""
 
     unnamed: list[Call]
@@ -85,6 +85,14 @@ class Models(DynamicNames):
         return Call(call.site, result, "callback", arguments, keywords or {}, starred, double_starred,
                     (*call.through, call.site))  # fmt: skip
 
+    def compare(self, call: Call, slot: int, name: str = "__lt__") -> None:
+        """What is in a slot, or what `key` makes of it, is put in order."""
+        key, keys = call.keywords.get("key", -1), slot
+        if key >= 0:
+            keys = self.slot() if self.is_answered(name) else -1
+            self.call_back(call, key, [slot], keys)
+        self.ask_for(name, call.site, keys, keys)
+
     def each(self, call: Call, slot: int) -> int:
         """A slot for what iterating over an argument gives."""
         step = self.slot()
@@ -97,6 +105,9 @@ class Models(DynamicNames):
         first = call.positional[0] if call.positional else -1
         if (result := _METHOD_RESULTS.get((type_name, name))) is not None:
             self._gives(call, self.value(Kind.BUILTIN, result))
+            if name == "format":
+                for slot in (*call.positional, *call.keywords.values()):
+                    self.ask_for("__format__", call.site, slot)
         if self.kinds[value] == Kind.GENERATOR:
             if name in ("__next__", "send", "__anext__", "asend") and call.result >= 0:
                 self.iterate(value, call.result, call.site)
@@ -112,7 +123,7 @@ class Models(DynamicNames):
         elif name in ("extend", "update", "union", "extendleft") and first >= 0:
             self.watch(first, self.merge, value, call.site)
         elif name == "sort":
-            self.call_back(call, call.keywords.get("key", -1), [self.all_in(value)], -1)
+            self.compare(call, self.all_in(value))
         elif name == "setdefault" and len(call.positional) > 1 and call.positional[1] >= 0:
             self._at_key(call, value, call.positional[1], store=True)
         if name == "update":
@@ -177,9 +188,15 @@ class Models(DynamicNames):
             step = self.each(call, call.positional[0])
             self.flow(step, self.unknown_of(made))
             self.put(call.result, made)
-            self.call_back(call, call.keywords.get("key", -1), [step], -1)
+            self.compare(call, step)
+
+    def model_least(self, call: Call) -> None:
+        self._model_most(call, "__lt__")
 
     def model_most(self, call: Call) -> None:
+        self._model_most(call, "__gt__")
+
+    def _model_most(self, call: Call, name: str) -> None:
         if len(call.positional) == 1:
             step = self.each(call, call.positional[0])
             given = [step]
@@ -187,7 +204,7 @@ class Models(DynamicNames):
             given = [slot for slot in call.positional if slot >= 0]
         for slot in given:
             self._hands_on(call, slot)
-            self.call_back(call, call.keywords.get("key", -1), [slot], -1)
+            self.compare(call, slot, name)
 
     def model_reduce(self, call: Call) -> None:
         if len(call.positional) > 1:
@@ -265,8 +282,8 @@ class Models(DynamicNames):
             self.watch(call.positional[1], self._store_named, call)
 
     def _store_named(self, name: int, call: Call) -> None:
-        if (text := self.text_of(name)) is not None and text in self.stored:
-            self.watch(call.positional[0], self.store, call.positional[2], text)
+        if (text := self.text_of(name)) is not None:
+            self.watch(call.positional[0], self.store_late, call.positional[2], text)
 
     def store(self, value: int, source: int, name: str) -> None:
         """An attribute of a value is set to what `source` holds."""
@@ -291,6 +308,8 @@ class Models(DynamicNames):
     def model_type(self, call: Call) -> None:
         if len(call.positional) == 1 and call.positional[0] >= 0:
             self.watch(call.positional[0], self._type_of, call)
+        elif len(call.positional) == 3:
+            self.make_class(call)
 
     def _type_of(self, value: int, call: Call) -> None:
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) and call.result >= 0:
@@ -367,8 +386,7 @@ _CALLS_NOTHING = frozenset(
     for name in ("callable", "delattr", "hasattr", "id", "isinstance", "issubclass", "object", "print", "vars")
 )
 _TRANSPARENT = frozenset({
-    "copy.copy", "copy.deepcopy", "weakref.proxy", "functools.singledispatch", "contextlib.contextmanager",
-    "contextlib.asynccontextmanager",
+    "copy.copy", "copy.deepcopy", "weakref.proxy", "contextlib.contextmanager", "contextlib.asynccontextmanager",
     "functools.total_ordering",
     "abc.abstractmethod", "typing.overload", "typing.final", "typing.no_type_check",
     "functools.update_wrapper", "asyncio.create_task", "asyncio.ensure_future", "asyncio.run", "sys.intern",
@@ -376,7 +394,7 @@ _TRANSPARENT = frozenset({
 })  # fmt: skip
 _MODELS: dict[str, Callable[[Models, Call], None]] = {
     "builtins.map": Models.model_map, "builtins.filter": Models.model_filter, "builtins.sorted": Models.model_sorted,
-    "builtins.max": Models.model_most, "builtins.min": Models.model_most, "functools.reduce": Models.model_reduce,
+    "builtins.max": Models.model_most, "builtins.min": Models.model_least, "functools.reduce": Models.model_reduce,
     "builtins.next": Models.model_next, "builtins.iter": Models.model_iter, "builtins.zip": Models.model_zip,
     "builtins.enumerate": Models.model_enumerate, "builtins.getattr": Models.model_getattr,
     "builtins.setattr": Models.model_setattr, "builtins.type": Models.model_type, "builtins.super": Models.model_super,

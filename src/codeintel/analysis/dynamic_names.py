@@ -66,6 +66,30 @@ class DynamicNames(Narrowing):
     def store(self, value: int, source: int, name: str) -> None:
         raise NotImplementedError
 
+    def store_late(self, value: int, source: int, name: str) -> None:
+        """Store under a name that came to be known on the way; whoever read it before is told between rounds."""
+        if name not in self.stored:
+            self.stored.add(name)
+            self.newly_stored.add(name)
+        self.store(value, source, name)
+
+    def ask(self) -> bool:
+        asked = super().ask()
+        if not self.newly_stored:
+            return asked
+        names, self.newly_stored = self.newly_stored, set()
+        for (value, name), slot in [*self.attributes.items()]:
+            if name in names and self.kinds[value] in (*_HAVE_NAMES, Kind.FUNCTION):
+                home = self.parts[value][0]
+                if self.kinds[value] in (Kind.MODULE, Kind.FUNCTION):
+                    self.flow(self.stored_on(home, name), slot)
+                    continue
+                is_class = self.kinds[value] == Kind.CLASS
+                self.search_stored(self.order(home), name, slot, -1 if is_class else value, home)
+                if not is_class:
+                    self.read_stored(value, home, name, slot)
+        return True
+
     def find_stored_by_text(self) -> None:
         """Names of attributes that are stored under a literal text: `setattr(x, "name", …)`, `vars(x)["name"] = …`."""
         rows = self.program["external"]
@@ -90,6 +114,7 @@ class DynamicNames(Narrowing):
         return self.module_at.get(int(self.program.path_of[site]), -1) if 0 <= site < self.program.count else -1
 
     def start_dynamic_names(self) -> None:
+        self.newly_stored: set[str] = set()
         self.literals = bytearray(self.program.count)  # by slot of the program
         for slot in self.program["constant"].target:
             self.literals[slot] = 1

@@ -63,7 +63,9 @@ def _types(solver: Solver, rows: ResolutionRows) -> np.ndarray:
 
 def _type(solver: Solver, kind: int, of: Any) -> tuple[int, str, str]:  # a class, or a name
     """Id, kind and name of the class that values of a kind are instances of."""
-    if kind in _INSTANCES:
+    if kind in _INSTANCES and (of := solver.defined_as(of)) >= 0:
         return int(solver.program.ids[of]), "class", solver.name[of]
+    if kind in _INSTANCES:
+        return external_id("builtins.object"), "external", "builtins.object"
     name = "types.GeneratorType" if kind == Kind.GENERATOR else str(of) if kind == Kind.RESULT else type_path(of)
     return external_id(name), "external", name

@@ -21,6 +21,11 @@ _DATACLASSES = frozenset({
 _DATA_BASES = frozenset({"pydantic.BaseModel", "msgspec.Struct", "typing.NamedTuple", "typing_extensions.NamedTuple"})
 _TUPLES = ("typing.NamedTuple", "typing_extensions.NamedTuple", "collections.namedtuple")
 _ENUMS = frozenset({f"enum.{name}" for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum")})
+_FIELDS = frozenset({"attr.ib", "attr.attrib", "attr.field", "attrs.field"})
+_FACTORIES = ("default_factory", "factory")
+_OF_TUPLES = ("_replace", "_make")
+_ORDERING = "functools.total_ordering"
+_ORDERED = ("__lt__", "__le__", "__gt__", "__ge__")  # the first one that is there makes the others
 MEMBERS = 12  # of an enumeration that are told apart where any may be meant
 
 
@@ -46,6 +51,8 @@ class GeneratedClasses(Construction):
         rows = self.program["field"]
         for cls, name, default, position in zip(rows.target, rows.name, rows.other, rows.position, strict=True):
             own[cls].append((position, name or "", default))
+        if any((Kind.EXTERNAL, path) in self.numbers for path in _FIELDS):
+            self._find_fields(own)
         made = self._decorated_classes() if own else set()
         named = self._made_by_call()
         for cls in sorted(self.orders, key=lambda each: (len(self.orders[each]), each)):
@@ -67,9 +74,37 @@ class GeneratedClasses(Construction):
                     if each in self.tuples:
                         self.tuples[cls] = self.tuples[each]
                         break
+        for cls in sorted(self.tuples):
+            value = self.value(Kind.CLASS, cls)
+            if (slot := self.attributes.get((value, "_make"))) is not None:  # read before anybody knew
+                self.put(slot, self.value(Kind.GETTER, "_make", value))
         self.stored.update(name for names in self.fields.values() for name in names)
+        if (Kind.EXTERNAL, _ORDERING) in self.numbers:
+            self._complete_orders()
 
-    def _decorated_classes(self) -> set[int]:
+    def _complete_orders(self) -> None:
+        """Operators that `functools.total_ordering` adds call the one that is there."""
+        added: dict[tuple[int, str], int] = {}
+        for cls in sorted(self._decorated_classes(frozenset({_ORDERING}))):
+            own = [(each, name) for name in _ORDERED for each in self.order(cls) if (each, name) in self.members]
+            found = {name for _, name in own}
+            added |= {(cls, name): self.members[own[0]] for name in _ORDERED if own and name not in found}
+        self.members = self.members | added
+        self.special_names |= {name for _, name in added}
+        self.own_by_name |= self.special_names
+        self.start_asks()
+
+    def _find_fields(self, own: dict[int, list[tuple[int, str, int]]]) -> None:
+        """`name = attr.ib(…)` in a class is a field without an annotation, too."""
+        sites = {site: at for at, (site, source) in enumerate(self.callee_of.items()) if self._paths(source) & _FIELDS}
+        rows = self.program["copy"]
+        given = {target: source for target, source in zip(rows.target, rows.source, strict=True) if source in sites}
+        annotated = {(cls, name) for cls, fields in own.items() for _, name, _ in fields}
+        for (cls, name), member in self.members.items():
+            if member in given and self.sort[cls] == CLASS and (cls, name) not in annotated:
+                own[cls].append((sites[given[member]], name, given[member]))
+
+    def _decorated_classes(self, wanted: frozenset[str] = _DATACLASSES) -> set[int]:
         rows, found = self.program["decorate"], set[int]()
         below = dict(zip(rows.target, rows.other, strict=True))
         for source, other in zip(rows.source, rows.other, strict=True):
@@ -78,7 +113,7 @@ class GeneratedClasses(Construction):
                 at = below[at]
             if self.sort.get(at) == CLASS and source >= 0:
                 paths = self._paths(source) | self._paths(self.callee_of.get(source, -1))
-                if paths & _DATACLASSES:
+                if paths & wanted:
                     found.add(at)
         return found
 
@@ -152,20 +187,40 @@ class GeneratedClasses(Construction):
         for name, slot in zip(names, call.positional, strict=False):
             given.add(name)
             if slot >= 0:
-                self.flow(slot, self.stored_on_instances(cls, name))
-        for name, slot in call.keywords.items():
+                self._set_field(cls, name, fields[name], slot, call)
+        for keyword, slot in call.keywords.items():
+            name = keyword if keyword in fields else f"_{keyword}"  # attrs leaves out the underscore
+            given.add(name)
             if name in fields:
-                self.flow(slot, self.stored_on_instances(cls, name))
+                self._set_field(cls, name, fields[name], slot, call)
         for slot, begin in call.starred:
             self.watch(slot, self._spread_fields, cls, names[begin:])
         for slot in call.double_starred:
             self.watch(slot, self._spread_named_fields, cls, names)
         for name, default in fields.items():
             made = self.sites.get(default)
-            if made is not None and name not in given and (factory := made.keywords.get("default_factory", -1)) >= 0:
-                self.watch(factory, self.call, Call(call.site, -1, "callback"))
+            if made is not None and name not in given:
+                for keyword in _FACTORIES:
+                    if (factory := made.keywords.get(keyword, -1)) >= 0:
+                        self.watch(factory, self.call, Call(call.site, -1, "callback"))
+                if (factory := made.keywords.get("default", -1)) >= 0:
+                    self.watch(factory, self._make_default, call)
         if self.has(instance, "__post_init__"):
             self.watch(self.attribute(instance, "__post_init__"), self.call, Call(call.site, -1, "constructor"))
+
+    def _set_field(self, cls: int, name: str, default: int, slot: int, call: Call) -> None:
+        """A field gets an argument, or what its converter makes of it."""
+        stored, made = self.stored_on_instances(cls, name), self.sites.get(default)
+        converter = made.keywords.get("converter", -1) if made is not None else -1
+        if converter >= 0:
+            self.watch(converter, self.call, Call(call.site, stored, "callback", [slot]))
+        else:
+            self.flow(slot, stored)
+
+    def _make_default(self, value: int, call: Call) -> None:
+        """A default that is an `attr.Factory` is made anew for each instance."""
+        if self.kinds[value] == Kind.GETTER and self.parts[value][0] == "factory":
+            self.watch(self.parts[value][1], self.call, Call(call.site, -1, "callback"))
 
     def _spread_fields(self, value: int, cls: int, names: Sequence[str]) -> None:
         if self.kinds[value] == Kind.CONTAINER:
@@ -190,14 +245,52 @@ class GeneratedClasses(Construction):
         for name, slot in call.keywords.items():
             if name in names:
                 self.flow(slot, self.element(made, str(names.index(name))))
-        for slot, _ in call.starred:
-            self.watch(slot, self.merge, made, call.site)
+        for slot, begin in call.starred:
+            self.watch(slot, self._spread_record, made, begin, call.site)
         self.put(call.result, made)
+
+    def _spread_record(self, value: int, made: int, begin: int, site: int) -> None:
+        if self.kinds[value] == Kind.CONTAINER and self.parts[value][0] in ("list", "tuple"):
+            self.each_element(value, self._element_behind, made, begin)
+            self.flow(self.unknown_of(value), self.unknown_of(made))
+        else:
+            self.merge(value, made, site)
 
     def new_attribute(self, value: int, name: str) -> int:
         if self.field_names and name in (names := self.field_names.get(value, ())):
             return self.element(value, str(names.index(name)))
+        if name in _OF_TUPLES:
+            kind = self.kinds[value]
+            is_class = kind == Kind.RECORD or (kind == Kind.CLASS and self.parts[value][0] in self.tuples)
+            is_tuple = value in self.field_names or (
+                kind in (Kind.INSTANCE, Kind.OPEN) and self.parts[value][0] in self.tuples
+            )
+            if is_class if name == "_make" else is_tuple:
+                slot = self.attributes[value, name] = self.slot()
+                self.put(slot, self.value(Kind.GETTER, name, value))
+                return slot
         return super().new_attribute(value, name)
+
+    def call_tuple(self, what: str, of: int, call: Call) -> None:
+        """`_replace` of an instance, or `_make` of a class, of named tuples."""
+        if call.result < 0:
+            return
+        if what == "_make" and self.kinds[of] == Kind.RECORD:
+            self.make_record(
+                of, Call(call.site, call.result, call.origin, starred=[(s, 0) for s in call.positional[:1]])
+            )
+        elif what == "_make":
+            cls = self.parts[of][0]
+            self.put(call.result, self.value(Kind.INSTANCE, cls))
+            for slot in call.positional[:1]:
+                self.watch(slot, self._spread_fields, cls, self.tuples[cls])
+        else:
+            self.put(call.result, of)
+            for name, slot in call.keywords.items():
+                if self.kinds[of] != Kind.CONTAINER:
+                    self.flow(slot, self.stored_on_instances(self.parts[of][0], name))
+                elif name in self.field_names[of]:
+                    self.flow(slot, self.element(of, str(self.field_names[of].index(name))))
 
     # --- named tuples as tuples
 

@@ -128,8 +128,33 @@ class IterableModels(Models):
     def model_largest(self, call: Call) -> None:
         if len(call.positional) > 1:
             step = self.each(call, call.positional[1])
-            self.call_back(call, call.keywords.get("key", -1), [step], -1)
+            self.compare(call, step)
             self._list_of(call, step)
+
+    def model_merged(self, call: Call) -> None:
+        steps = [self.each(call, slot) for slot in call.positional]
+        steps += [self._each_of_each(call, slot) for slot, _ in call.starred]
+        together = self.slot()
+        for step in steps:
+            self.flow(step, together)
+        self.compare(call, together)
+        self._list_of(call, together)
+
+    def model_ordered_in_place(self, call: Call) -> None:
+        """`heapq.heapify(x)`, `heapq.heappop(x)`, `bisect.bisect(x, …)`, `heapq.heappush(x, new)` and their like."""
+        for slot in call.positional[:1]:
+            step = self.each(call, slot)
+            self.compare(call, step)
+            self._hands_on(call, step)
+
+    def model_put_in_order(self, call: Call) -> None:
+        self.model_ordered_in_place(call)
+        if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
+            self.watch(call.positional[0], self._put_in, call.positional[1])
+
+    def _put_in(self, value: int, source: int) -> None:
+        if self.kinds[value] == Kind.CONTAINER:
+            self.flow(source, self.unknown_of(value))
 
     # --- containers of other names
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from codeintel.analysis.calls import Call
-from codeintel.analysis.iterable_models import IterableModels
+from codeintel.analysis.dispatch import Dispatch
 from codeintel.analysis.values import Kind
 
 # What a builtin asks its first argument for.
@@ -34,7 +34,7 @@ _POOLS = ("multiprocessing.Pool", "multiprocessing.pool.Pool", "multiprocessing.
 _STACKS = ("contextlib.ExitStack", "contextlib.AsyncExitStack")
 
 
-class LibraryModels(IterableModels):
+class LibraryModels(Dispatch):
     """Calls of the standard library."""
 
     def call_external(self, path: str, call: Call) -> None:
@@ -69,6 +69,13 @@ class LibraryModels(IterableModels):
                 self.make_record(value, call)
             case Kind.GETTER if parts[0] == "holder":
                 self._hands_on(call, parts[1])
+            case Kind.GETTER if parts[0] == "new type":
+                if call.positional and call.positional[0] >= 0:
+                    self._hands_on(call, call.positional[0])
+            case Kind.GETTER if parts[0] in ("_replace", "_make"):
+                self.call_tuple(parts[0], parts[1], call)
+            case Kind.GETTER if parts[0] in ("register", "registers", "dispatch"):
+                self.register(parts[0], parts[1], parts[2:], call)
             case Kind.GETTER:
                 self._get(parts[0], parts[1], call)
             case _:
@@ -221,12 +228,28 @@ class LibraryModels(IterableModels):
             if slot >= 0:
                 self._hands_on(call, slot)
 
+    def model_new_type(self, call: Call) -> None:
+        if len(call.positional) > 1:
+            self._gives(call, self.value(Kind.GETTER, "new type", call.positional[1]))
+
+    def model_factory(self, call: Call) -> None:
+        factory = call.positional[0] if call.positional else call.keywords.get("factory", -1)
+        if factory >= 0:
+            self._gives(call, self.value(Kind.GETTER, "factory", factory))
+
     def model_field(self, call: Call) -> None:
         if call.result >= 0:
-            if (factory := call.keywords.get("default_factory", -1)) >= 0:
-                self.watch(factory, self.call, Call(-1, call.result, "callback"))
+            for keyword in ("default_factory", "factory"):
+                if (factory := call.keywords.get(keyword, -1)) >= 0:
+                    self.watch(factory, self.call, Call(-1, call.result, "callback"))
             if (default := call.keywords.get("default", -1)) >= 0:
-                self.flow(default, call.result)
+                self.watch(default, self._default_of, call.result)
+
+    def _default_of(self, value: int, target: int) -> None:
+        if self.kinds[value] == Kind.GETTER and self.parts[value][0] == "factory":
+            self.watch(self.parts[value][1], self.call, Call(-1, target, "callback"))
+        else:
+            self.put(target, value)
 
     def model_replace(self, call: Call) -> None:
         if call.positional and call.positional[0] >= 0:
@@ -275,15 +298,21 @@ _MODELS: dict[str, Callable[[LibraryModels, Call], None]] = {
     "builtins.any": LibraryModels.model_iterates, "builtins.all": LibraryModels.model_iterates,
     "builtins.sum": LibraryModels.model_sum, "builtins.reversed": LibraryModels.model_reversed,
     "builtins.print": LibraryModels.model_print, "heapq.nlargest": LibraryModels.model_largest,
-    "heapq.nsmallest": LibraryModels.model_largest, "heapq.merge": LibraryModels.model_chain,
+    "heapq.nsmallest": LibraryModels.model_largest, "heapq.merge": LibraryModels.model_merged,
     "collections.deque": LibraryModels.model_deque, "collections.OrderedDict": LibraryModels.model_ordered,
     "collections.Counter": LibraryModels.model_counter, "collections.ChainMap": LibraryModels.model_chain_map,
     "collections.defaultdict": LibraryModels.model_defaultdict,
     "collections.namedtuple": LibraryModels.model_namedtuple, "typing.NamedTuple": LibraryModels.model_namedtuple,
     "typing.TypeVar": LibraryModels.model_type_variable, "typing_extensions.TypeVar": LibraryModels.model_type_variable,
     "dataclasses.field": LibraryModels.model_field, "attr.ib": LibraryModels.model_field,
-    "attrs.field": LibraryModels.model_field, "dataclasses.replace": LibraryModels.model_replace,
+    "attr.attrib": LibraryModels.model_field, "attr.field": LibraryModels.model_field,
+    "attr.Factory": LibraryModels.model_factory, "attrs.Factory": LibraryModels.model_factory,
+    "typing.NewType": LibraryModels.model_new_type, "typing_extensions.NewType": LibraryModels.model_new_type,
+    "attrs.field": LibraryModels.model_field, "attr.evolve": LibraryModels.model_replace,
+    "attrs.evolve": LibraryModels.model_replace, "dataclasses.replace": LibraryModels.model_replace,
     "copy.replace": LibraryModels.model_replace, "asyncio.gather": LibraryModels.model_gather,
+    "functools.singledispatch": LibraryModels.model_dispatch,
+    "functools.singledispatchmethod": LibraryModels.model_dispatch_method,
     "functools.lru_cache": LibraryModels.model_decorates, "functools.cache": LibraryModels.model_decorates,
     "dataclasses.dataclass": LibraryModels.model_decorates, "functools.cmp_to_key": LibraryModels.model_decorates,
 }  # fmt: skip
@@ -291,6 +320,13 @@ for _pool in (*_EXECUTORS, *_POOLS):
     _MODELS |= {f"{_pool}.submit": LibraryModels.model_submit, f"{_pool}.map": LibraryModels.model_map,
                 f"{_pool}.imap": LibraryModels.model_map, f"{_pool}.starmap": LibraryModels.model_starmap,
                 f"{_pool}.apply": LibraryModels.model_runs_first}  # fmt: skip
+for _name in ("heappush", "heappushpop", "heapreplace"):
+    _MODELS[f"heapq.{_name}"] = LibraryModels.model_put_in_order
+for _name in ("heapify", "heappop"):
+    _MODELS[f"heapq.{_name}"] = LibraryModels.model_ordered_in_place
+for _name in ("insort", "insort_left", "insort_right", "bisect", "bisect_left", "bisect_right"):
+    _MODELS[f"bisect.{_name}"] = LibraryModels.model_put_in_order if _name[0] == "i" else (
+        LibraryModels.model_ordered_in_place)  # fmt: skip
 for _stack in _STACKS:
     _MODELS |= {f"{_stack}.enter_context": LibraryModels.model_enter_context,
                 f"{_stack}.enter_async_context": LibraryModels.model_enter_context,

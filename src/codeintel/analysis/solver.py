@@ -37,7 +37,7 @@ class Solver(Guesses):
         self.container_at, self.elements, self.unknown, self.all_of, self.lengths = {}, {}, {}, {}, {}
         self.unopened, self.readers, self.dynamic, self.partials, self.unnamed = {}, {}, {}, {}, []
         self.type_names: dict[int, str] = {}
-        self.promised, self.read = {}, {}
+        self.promised, self.read, self.made_at, self.dispatchers, self.types_in = {}, {}, {}, {}, {}
         self.sites, self.callee_of = {}, {}
         self.start_special_methods()
         self.start_construction()

@@ -38,13 +38,29 @@ class SpecialMethods(Calls):
         self.asked: set[tuple[int, str, int]] = set()
         self.mute: set[tuple[int, str | None]] = set()  # values without the method of that name
         self.unanswered: list[tuple[int, str, int]] = []
+        self.start_asks()
+
+    def start_asks(self) -> None:
+        """Which methods are asked for their answers alone: those that some class has."""
         rows = self.program["asks"]
+        answered = {name for name in {*rows.name} if name is not None and self.is_answered(name)}
         self.asks = [
-            row for row in zip(rows.target, rows.source, rows.other, rows.name, strict=True)
-            if row[3] in self.special_names or self.special_names.intersection(_ELSE.get(row[3] or "", ()))
-            or _REFLECTED.get(row[3] or "") in self.special_names
-        ]  # fmt: skip
+            (site, source, other, name)
+            for site, source, other, name in zip(rows.target, rows.source, rows.other, rows.name, strict=True)
+            if name in answered and name is not None
+        ]
         self.seen: list[tuple[frozenset[int] | None, frozenset[int] | None]] = [(None, None)] * len(self.asks)
+
+    def is_answered(self, name: str) -> bool:
+        """Whether any class has the method of that name, or one that answers in its place."""
+        names = self.special_names
+        return name in names or _REFLECTED.get(name) in names or not names.isdisjoint(_ELSE.get(name, ()))
+
+    def ask_for(self, name: str, site: int, slot: int, other: int = -1) -> None:
+        """What `slot` holds, now or later, is asked for the answer of a method."""
+        if slot >= 0 and self.is_answered(name):
+            self.asks.append((site, slot, other, name))
+            self.seen.append((None, None))
 
     def has(self, value: int, name: str) -> bool:
         """Whether the class of an instance, or one below it where it is open, has a method of its own."""
@@ -81,6 +97,8 @@ class SpecialMethods(Calls):
                 self.watch(method, self.call, Call(site, result, "special", list(arguments)))
         else:
             super().call_method(value, name, site, result, arguments)
+            if name == "__getitem__" and self.has(value, "__missing__"):
+                super().call_method(value, "__missing__", site, result, arguments)
 
     def call_first(self, value: int, name: str, site: int, result: int, arguments: Sequence[int] = ()) -> bool:
         """Call the method of that name, or what is asked in its place; whether there is one."""
@@ -107,9 +125,9 @@ class SpecialMethods(Calls):
             may_reflect = name in _REFLECTED and now[1] is not None
             for value in now[0] or ():
                 if kinds[value] in _ASKABLE and (value, name) not in self.mute:
-                    self._ask(value, site, other, name or "")
+                    self._ask(value, site, other, name)
                 if may_reflect and ((value, name) in self.mute or kinds[value] not in _ASKABLE):
-                    self._ask_other(site, source, other, name or "")
+                    self._ask_other(site, source, other, name)
         return len(self.asked) > before
 
     def _ask(self, value: int, site: int, other: int, name: str) -> None:
@@ -167,8 +185,23 @@ class SpecialMethods(Calls):
             elif plain == "__add__" and kind == Kind.CONSTANT and other >= 0:
                 self.watch(other, self._text_with, value, target)
             else:
+                if name == "__mod__" and other >= 0 and self.parts[value][0] == "str" and self.is_answered("__str__"):
+                    self._format(target, other)
                 self.put(target, self.value(Kind.BUILTIN, self.parts[value][0]))
             self._reflect(plain, target, source, other)
+
+    def _format(self, target: int, other: int) -> None:
+        """A text, `%`, and what is put into it."""
+        if (target, "%", other) not in self.reflecting:
+            self.reflecting.add((target, "%", other))
+            self.ask_for("__str__", target, other)
+            self.watch(other, self._format_elements, target)
+
+    def _format_elements(self, value: int, target: int) -> None:
+        if self.kinds[value] == Kind.CONTAINER and self.parts[value][0] in ("tuple", "dict"):
+            waiting = self.unopened.get(value)  # what a display holds, without looking into it
+            for slot in [source for source, *_ in waiting] if waiting else [self.all_in(value)]:
+                self.ask_for("__str__", target, slot)
 
     def delegated(self, value: int, target: int, function: int) -> None:
         """`yield from` in a function gets what a generator returns, and hands on what is sent."""
