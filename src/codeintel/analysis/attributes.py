@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import builtins
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 
 from codeintel.analysis.mro import linearised
 from codeintel.analysis.program import CLASS, FUNCTION, GENERATOR, LAMBDA, MODULE, Modules, Program
@@ -26,6 +27,7 @@ _MARKERS = frozenset({
     *(f"{home}.{name}" for home in ("typing", "typing_extensions") for name in (
         "Generic", "Protocol", "NamedTuple", "TypedDict")),
 })  # fmt: skip
+_NOWHERE: Mapping[int, int] = {}
 _IMPLICITLY_STATIC = ("__new__",)
 _IMPLICITLY_CLASS = ("__init_subclass__", "__class_getitem__")
 
@@ -51,14 +53,15 @@ class Attributes(Values):
         self.name, self.sort, self.around = defined.name, defined.sort, defined.around
         self.members, self.own_names, self.stars = defined.members, defined.own_names, defined.stars
         self.special_names = defined.special_names
-        self.own_by_name = {name for names in self.own_names.values() for name in names}
+        self.homes: Mapping[str, Mapping[int, int]] = defined.homes
         self.bases_outside: dict[tuple[int, ...], list[str]] = {}
-        self.below: dict[int, list[int]] = defaultdict(list)
+        self.below: dict[int, dict[int, None]] = defaultdict(dict)  # an ordered set
+        self.mixed_with: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
         self.stored = set(defined.stored)
         self.likes: dict[tuple[int, str], list[str]] = {}
         self.attributes: dict[tuple[int, str], int] = {}
-        self.instance_slots: dict[tuple[int, str], int] = {}
-        self.class_slots: dict[tuple[int, str], int] = {}
+        self.instance_slots: dict[str, dict[int, int]] = defaultdict(dict)  # by name and class
+        self.class_slots: dict[str, dict[int, int]] = defaultdict(dict)
         # By name: slots read off instances of a class, or of any below it; and classes that were searched, with
         # where to and for whom.
         self.readers_on: dict[str, dict[int, list[tuple[int, bool]]]] = defaultdict(lambda: defaultdict(list))
@@ -79,7 +82,7 @@ class Attributes(Values):
             self.put(slot, self.value(kinds[sort], slot))
         for cls in sorted(self.orders):
             for above in self.orders[cls][1:]:
-                self.below[above].append(cls)
+                self.below[above][cls] = None
 
     # --- modules
 
@@ -175,6 +178,11 @@ class Attributes(Values):
             found = self.bases_outside[key] = [base for base in listed if base not in _MARKERS]
         return found
 
+    def has_member(self, cls: int, name: str, *, is_open: bool) -> bool:
+        """Whether a class or one above it, or one below it if it is open, has a member of that name."""
+        members = self.homes.get(name, _NOWHERE)
+        return any(each in members for each in self.order(cls)) or (is_open and bool(_common(self.below[cls], members)))
+
     def inherited(self, order: Sequence[int], name: str) -> str | None:
         """The import path of an attribute that a base from outside has, or may have; None if there is none."""
         for base in self.outside(order):
@@ -185,14 +193,16 @@ class Attributes(Values):
 
     def stored_on_instances(self, cls: int, name: str) -> int:
         """The slot of what is assigned to an attribute of instances of a class; whoever read it before gets it too."""
-        slot = self.instance_slots.get((cls, name))
+        own = self.instance_slots[name]
+        slot = own.get(cls)
         if slot is None:
-            slot = self.instance_slots[cls, name] = self.slot()
-            above, readers = self.order(cls)[1:], self.readers_on.get(name, {})
-            for each in sorted(readers.keys() & {cls, *self.below.get(cls, ()), *above}):
-                for reader, is_open in readers[each]:
-                    if is_open or each not in above:
-                        self.flow(slot, reader)
+            slot = own[cls] = self.slot()
+            above, below, readers = self.order(cls)[1:], self.below[cls], self.readers_on.get(name, {})
+            for each, reading in readers.items():
+                if each == cls or each in below or each in above:
+                    for reader, is_open in reading:
+                        if is_open or each not in above:
+                            self.flow(slot, reader)
             for reader, homes in self.beside.get(name, ()):
                 if cls in homes:
                     self.flow(slot, reader)
@@ -202,20 +212,19 @@ class Attributes(Values):
         """Lead what is stored on instances, now or later, to `slot`, which is read off such a one."""
         is_open = self.kinds[value] == Kind.OPEN
         self.readers_on[name][cls].append((slot, is_open))
-        self._stored(self.order(cls), name, slot)
-        if is_open:
-            self._stored(self.below[cls], name, slot)
-
-    def _stored(self, classes: Iterable[int], name: str, slot: int) -> None:
-        for cls in classes:
-            if (own := self.instance_slots.get((cls, name))) is not None:
-                self.flow(own, slot)
+        own = self.instance_slots[name]
+        for each in self.order(cls) if own else ():
+            if each in own:
+                self.flow(own[each], slot)
+        for each in _common(self.below[cls], own) if is_open else ():
+            self.flow(own[each], slot)
 
     def stored_on(self, value_slot: int, name: str) -> int:
         """The slot of what is assigned to an attribute of a class, a function or a module's missing name."""
-        own = self.class_slots.get((value_slot, name))
+        slots = self.class_slots[name]
+        own = slots.get(value_slot)
         if own is None:
-            own = self.class_slots[value_slot, name] = self.slot()
+            own = slots[value_slot] = self.slot()
             for searched, slot, receiver, via in self.looked_up.get(name, ()):
                 if value_slot in searched:
                     self.watch(own, self.bind, slot, receiver, via, name)
@@ -223,15 +232,14 @@ class Attributes(Values):
 
     def _look_up(self, order: Sequence[int], name: str, slot: int, receiver: int, via: int) -> bool:
         """Lead the first class member of that name to `slot`, bound to `receiver`; whether there is one."""
-        is_stored, members = name in self.stored, self.members
-        if not is_stored and name not in self.own_by_name:
+        is_stored, members = name in self.stored, self.homes.get(name, _NOWHERE)
+        if not is_stored and not members:
             return False
-        homes = (at for at, cls in enumerate(order) if (cls, name) in members)
-        home = next(homes, -1)
+        home = next((at for at, cls in enumerate(order) if cls in members), -1)
         if is_stored:
             self.search_stored(order if home < 0 else order[: home + 1], name, slot, receiver, via)
         if home >= 0:
-            member = members[order[home], name]
+            member = members[order[home]]
             self.comes_from(slot, member)
             self.watch(member, self.bind, slot, receiver, via, name)
         return home >= 0
@@ -239,9 +247,10 @@ class Attributes(Values):
     def search_stored(self, classes: Sequence[int], name: str, slot: int, receiver: int, via: int) -> None:
         """Lead what is stored on classes, now or later, to `slot`, bound to `receiver`."""
         self.looked_up[name].append((classes, slot, receiver, via))
-        for cls in classes:
-            if (own := self.class_slots.get((cls, name))) is not None:
-                self.watch(own, self.bind, slot, receiver, via, name)
+        own = self.class_slots[name]
+        for cls in classes if own else ():
+            if cls in own:
+                self.watch(own[cls], self.bind, slot, receiver, via, name)
 
     def bind(self, value: int, slot: int, receiver: int, cls: int, name: str) -> None:
         """What a value found in a class is when it is read off `receiver`, which is -1 for the class itself."""
@@ -282,35 +291,37 @@ class Attributes(Values):
             self.read_stored(value, cls, name, slot)
         found = self._look_up(order, name, slot, value, cls)
         if self.kinds[value] == Kind.OPEN:
-            for below in self.below[cls] if name in self.own_by_name else ():
-                if (below, name) in self.members:
-                    self.watch(self.members[below, name], self.bind, slot, value, below, name)
-                    found = True
+            members = self.homes.get(name, _NOWHERE)
+            for below in _common(self.below[cls], members):
+                self.watch(members[below], self.bind, slot, value, below, name)
+                found = True
             if not found:
                 found = self._look_beside(value, cls, name, slot)
         if not found:
             if (path := self.inherited(order, name)) is not None:
                 self.put(slot, self.external(path))
             elif name == "__class__":
-                for each in (cls, *(self.below[cls][:MOST_CLASSES] if self.kinds[value] == Kind.OPEN else ())):
+                for each in (cls, *(islice(self.below[cls], MOST_CLASSES) if self.kinds[value] == Kind.OPEN else ())):
                     self.put(slot, self.value(Kind.CLASS, each))
 
     def _look_beside(self, value: int, cls: int, name: str, slot: int) -> bool:
         """Classes below may inherit from others too, and what is missing here may be there: `cls` is mixed in."""
-        if name not in self.stored and name not in self.own_by_name:
+        members = self.homes.get(name, _NOWHERE)
+        if name not in self.stored and not members:
             return False
-        homes = set[int]()
-        for below in self.below[cls]:
-            homes |= set(self.order(below)) - homes
-        homes -= {cls}
+        if cls not in self.mixed_with:
+            whole = frozenset(each for below in self.below[cls] for each in self.order(below)) - {cls}
+            self.mixed_with[cls] = whole, whole.difference(self.below[cls])
+        homes, others = self.mixed_with[cls]
         if name in self.stored:
-            others = frozenset(homes.difference(self.below[cls]))
-            self._stored(sorted(others), name, slot)
+            own = self.instance_slots[name]
+            for each in _common(others, own):
+                self.flow(own[each], slot)
             self.beside[name].append((slot, others))
-        having = [each for each in sorted(homes) if (each, name) in self.members]
+        having = _common(homes, members)
         for each in having:
-            self.comes_from(slot, self.members[each, name])
-            self.watch(self.members[each, name], self.bind, slot, value, each, name)
+            self.comes_from(slot, members[each])
+            self.watch(members[each], self.bind, slot, value, each, name)
         return bool(having)
 
     def names_like(self, value: int, prefix: str) -> list[str]:
@@ -405,6 +416,12 @@ class Attributes(Values):
             case Kind.PROPERTY:
                 return "property"
         return str(self.parts[value][0])
+
+
+def _common(classes: Collection[int], known: Mapping[int, int]) -> list[int]:
+    """The classes that are keys of `known`, ascending."""
+    few, many = (known, classes) if len(known) < len(classes) else (classes, known)
+    return sorted(each for each in few if each in many)
 
 
 def is_class_like(path: str) -> bool:

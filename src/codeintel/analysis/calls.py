@@ -15,6 +15,7 @@ from codeintel.analysis.program import CLASS, GENERATOR, MODULE, PARAMETERS
 from codeintel.analysis.values import Kind
 
 _NO_KEYWORDS: Mapping[str, int] = MappingProxyType({})
+_RECEIVER = (1 << 32) - 1
 MOST_ELEMENTS = 64  # of `*args` that are told apart: a function that calls itself with one more has no end of them
 PARTIALS = 3  # of partials of partials that are followed
 _PLAIN_DECORATORS_OF_METHODS = {
@@ -37,7 +38,8 @@ class Call:
     starred: Sequence[tuple[int, int]] = ()
     double_starred: Sequence[int] = ()
     through: tuple[int, ...] = ()  # partial objects, and sites of calls that call back, that it came through
-    made: int | set[int] | None = None  # the callee with its receiver in one number, or several
+    # The callee with its receiver in one number; or several, and -1 - callee for those that have had one.
+    made: int | set[int] | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ class Calls(Containers):
         self.only: dict[tuple[int, str], dict[int, str]] = {}
         self.assumed = ""
         self.decorations: set[int] = set()
+        self.special_calls: dict[tuple[str | int, ...], Call] = {}  # one for all receivers
+        self.steps: dict[tuple[int, int], int] = {}  # by site and target of an iteration
         # Definitions of modules and classes, not those that functions make anew at each call.
         self.decorated = {
             value
@@ -118,7 +122,7 @@ class Calls(Containers):
         elif isinstance(made, int):
             if made == pair:
                 return
-            call.made = {made, pair}
+            call.made = {made, pair, -1 - (made >> 32)} if made & _RECEIVER else {made, pair}
         elif pair in made:
             return
         else:
@@ -127,7 +131,10 @@ class Calls(Containers):
         match kind:
             case Kind.FUNCTION:
                 self.note(call, value)
-                self._enter(parts[0], call, receiver)
+                if receiver < 0 or self._is_first(value, call):
+                    self._enter(parts[0], call, receiver)
+                if receiver >= 0:
+                    self._receive(parts[0], call, receiver)
             case Kind.BOUND:
                 if self.kinds[parts[0]] == Kind.EXTERNAL:
                     self.call_inherited(parts[0], parts[1], call)
@@ -221,12 +228,6 @@ class Calls(Containers):
                 self.put(call.result, self.value(Kind.GENERATOR, function))
             else:
                 self.flow(own.result, call.result)
-        if receiver >= 0:
-            if positional:
-                self.put(positional[0], receiver)
-                self._passed(own, positional[0], -1, receiver, call)
-            elif own.rest >= 0:
-                self.put(self.element(own.rest, "0"), receiver)
         last = len(positional)
         for index, slot in enumerate(call.positional, offset):
             if slot < 0:
@@ -246,6 +247,23 @@ class Calls(Containers):
             self.watch(slot, self._spread, function, begin + offset)
         for slot in call.double_starred:
             self.watch(slot, self._spread_names, function)
+
+    def _is_first(self, value: int, call: Call) -> bool:
+        """Whether a call has not yet called a function with any receiver: its arguments are the same each time."""
+        made, mark = call.made, -1 - value
+        if not isinstance(made, set):
+            return True
+        is_first = mark not in made
+        made.add(mark)
+        return is_first
+
+    def _receive(self, function: int, call: Call, receiver: int) -> None:
+        own = self.functions[function]
+        if own.positional:
+            self.put(own.positional[0], receiver)
+            self._passed(own, own.positional[0], -1, receiver, call)
+        elif own.rest >= 0:
+            self.put(self.element(own.rest, "0"), receiver)
 
     def _passed(self, own: Parameters, parameter: int, slot: int, value: int, call: Call) -> None:
         if parameter in own.passes and call.result >= 0:
@@ -312,7 +330,10 @@ class Calls(Containers):
     def call_method(self, value: int, name: str, site: int, result: int, arguments: Sequence[int]) -> None:
         """Call a special method of an instance, if its class has it."""
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS):
-            self.watch(self.attribute(value, name), self.call, Call(site, result, "special", list(arguments)))
+            key = (name, site, result, *arguments)
+            if (call := self.special_calls.get(key)) is None:
+                call = self.special_calls[key] = Call(site, result, "special", arguments)
+            self.watch(self.attribute(value, name), self.call, call)
 
     def read_property(self, getter: int, descriptor: int, receiver: int, slot: int) -> None:
         """Reading calls the getter, or the `__get__` of a descriptor that will call it."""
@@ -335,10 +356,12 @@ class Calls(Containers):
                     self.note(Call(site, -1, "iteration"), self.numbers[Kind.FUNCTION, parts[0]])
                 self.flow(self.functions[parts[0]].yielded, target)
             case Kind.INSTANCE | Kind.OPEN:
-                steps = self.slot()
+                steps = self.steps.get((site, target))
+                if steps is None:
+                    steps = self.steps[site, target] = self.slot()
+                    self.watch(steps, self._step, target, site)
                 self.call_method(value, "__iter__", site, steps, [])
                 self.call_method(value, "__aiter__", site, steps, [])
-                self.watch(steps, self._step, target, site)
                 if not any((cls, "__iter__") in self.members for cls in self.order(parts[0])):
                     self.call_method(value, "__getitem__", site, target, [])
             case Kind.CLASS:

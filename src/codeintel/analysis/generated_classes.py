@@ -90,8 +90,11 @@ class GeneratedClasses(Construction):
             found = {name for _, name in own}
             added |= {(cls, name): self.members[own[0]] for name in _ORDERED if own and name not in found}
         self.members = self.members | added
-        self.special_names |= {name for _, name in added}
-        self.own_by_name |= self.special_names
+        homes = {name: dict(self.homes.get(name, {})) for _, name in added}
+        for (cls, name), member in added.items():
+            homes[name][cls] = member
+        self.homes = {**self.homes, **homes}
+        self.special_names |= homes.keys()
         self.start_asks()
 
     def _find_fields(self, own: dict[int, list[tuple[int, str, int]]]) -> None:

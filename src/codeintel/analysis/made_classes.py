@@ -40,7 +40,8 @@ class MadeClasses(DynamicNames):
         outside = [base for (base,) in bases if isinstance(base, str) and base != "builtins.object"]
         self.bases_outside[order] = [*dict.fromkeys([*outside, *self.outside(order[1:])])]
         for each in order[1:]:
-            self.below[each].append(cls)
+            self.below[each][cls] = None
+            self.mixed_with.pop(each, None)
         given = call.positional[2]
         keys = [name for v in self.held(given) for _, name, _ in self.unopened.get(v, ()) if name is not None]
         self.stored.update(key[1:] for key in keys if key.startswith("'"))

@@ -92,6 +92,7 @@ class Definitions:
     sort: dict[int, int] = field(default_factory=dict)
     around: dict[int, int] = field(default_factory=dict)
     members: dict[tuple[int, str], int] = field(default_factory=dict)
+    homes: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))  # of them, classes by name
     own_names: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     stars: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     stored: frozenset[str] = frozenset()  # names of attributes that anything is stored in
@@ -162,6 +163,8 @@ class Program:
         for home, binding, name in zip(rows.target, rows.source, rows.name, strict=True):
             found.members[home, name or ""] = binding
             found.own_names[home].append(name or "")
+            if found.sort[home] == CLASS:
+                found.homes[name or ""][home] = binding
         rows = self["star"]
         for home, name in zip(rows.target, rows.name, strict=True):
             found.stars[home].append(name or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -280,7 +281,7 @@ class Solver(Guesses):
             return
         takes_class = (Kind.CLASSMETHOD, value) in self.numbers or name in TAKES_CLASS
         if takes_class:
-            for each in (cls, *self.below[cls][:MOST_CLASSES]):
+            for each in (cls, *islice(self.below[cls], MOST_CLASSES)):
                 self.put(slot, self.value(Kind.CLASS, each))
         else:
             self.put(slot, self.value(Kind.OPEN, cls))

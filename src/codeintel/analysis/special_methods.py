@@ -69,8 +69,7 @@ class SpecialMethods(Calls):
         found = self.has_method.get((value, name))
         if found is None:
             cls = self.parts[value][0]
-            below = self.below[cls] if self.kinds[value] == Kind.OPEN else ()
-            found = any((each, name) in self.members for each in (*self.order(cls), *below))
+            found = self.has_member(cls, name, is_open=self.kinds[value] == Kind.OPEN)
             self.has_method[value, name] = found
         return found
 
@@ -297,13 +296,13 @@ class SpecialMethods(Calls):
         super()._instance_attribute(value, cls, name, slot)
         if self.has(value, "__getattribute__"):
             self.answer_missing(cls, "__getattribute__", name, slot, value)
-        elif self.has(value, "__getattr__") and not name.startswith("__"):
-            below = self.below[cls] if self.kinds[value] == Kind.OPEN else ()
-            if not any((each, name) in self.members for each in (*self.order(cls), *below)):
-                if name in self.stored:
-                    self.unanswered.append((value, name, slot))
-                else:
-                    self.answer_missing(cls, "__getattr__", name, slot, value)
+        elif not self.has(value, "__getattr__") or name.startswith("__"):
+            return
+        elif not self.has_member(cls, name, is_open=self.kinds[value] == Kind.OPEN):
+            if name in self.stored:
+                self.unanswered.append((value, name, slot))
+            else:
+                self.answer_missing(cls, "__getattr__", name, slot, value)
 
     def assume_answers(self) -> None:
         """`__getattr__` of instances on which nobody stores an attribute that others have."""

@@ -151,12 +151,14 @@ class Values:
             new = values - have
             if not new:
                 return
-        if len(have) + len(new) > CONSTANTS:
-            if slot in self.wide:
+        if (count := len(have) + len(new)) > CONSTANTS:
+            if count > WIDE or slot in self.wide:
+                self.wide.add(slot)
                 return
-            new = self._narrowed(slot, have, new)
-            if not new:
-                return
+            if (count > RECEIVERS and slot in self.receivers) or not self.constants.isdisjoint(new):
+                new = self._narrowed(slot, have, new)
+                if not new:
+                    return
         if have:
             whole = have | new
             self.sets[slot] = self.alike.setdefault(whole, whole)
@@ -173,17 +175,13 @@ class Values:
 
     def _narrowed(self, slot: int, have: frozenset[int], new: frozenset[int]) -> frozenset[int]:
         """What of `new` is still added to a slot that grows large."""
-        count = len(have) + len(new)
-        if count > WIDE:
-            self.wide.add(slot)
-            return _EMPTY
         kinds, parts = self.kinds, self.parts
-        if count > RECEIVERS and (instance := self.receivers.get(slot)) is not None:
+        if len(have) + len(new) > RECEIVERS and (instance := self.receivers.get(slot)) is not None:
             kept = frozenset(v for v in new if kinds[v] not in (Kind.INSTANCE, Kind.OPEN))
             return kept | {instance} if len(kept) < len(new) and instance not in have else kept
-        constants = self.constants
-        if not constants.isdisjoint(new) and len(constants & have) + len(constants & new) > CONSTANTS:
-            types = {self.value(Kind.BUILTIN, parts[v][0]) for v in constants & new}
+        constants, given = self.constants, self.constants & new
+        if given and len(constants & have) + len(given) > CONSTANTS:
+            types = {self.value(Kind.BUILTIN, parts[v][0]) for v in given}
             return (new - constants) | (types - have)
         return new
 
