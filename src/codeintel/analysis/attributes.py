@@ -293,7 +293,7 @@ class Attributes(Values):
         if self.kinds[value] == Kind.OPEN:
             members = self.homes.get(name, _NOWHERE)
             for below in _common(self.below[cls], members):
-                self.watch(members[below], self.bind, slot, value, below, name)
+                self.watch(members[below], self.bind, slot, self.value(Kind.OPEN, below), below, name)
                 found = True
             if not found:
                 found = self._look_beside(value, cls, name, slot)
@@ -321,7 +321,7 @@ class Attributes(Values):
         having = _common(homes, members)
         for each in having:
             self.comes_from(slot, members[each])
-            self.watch(members[each], self.bind, slot, value, each, name)
+            self.watch(members[each], self.bind, slot, self.value(Kind.OPEN, each), each, name)
         return bool(having)
 
     def names_like(self, value: int, prefix: str) -> list[str]:
