@@ -296,7 +296,7 @@ class Attributes(Values):
                 self.watch(members[below], self.bind, slot, self.value(Kind.OPEN, below), below, name)
                 found = True
             if not found:
-                found = self._look_beside(value, cls, name, slot)
+                found = self._look_beside(cls, name, slot)
         if not found:
             if (path := self.inherited(order, name)) is not None:
                 self.put(slot, self.external(path))
@@ -304,7 +304,7 @@ class Attributes(Values):
                 for each in (cls, *(islice(self.below[cls], MOST_CLASSES) if self.kinds[value] == Kind.OPEN else ())):
                     self.put(slot, self.value(Kind.CLASS, each))
 
-    def _look_beside(self, value: int, cls: int, name: str, slot: int) -> bool:
+    def _look_beside(self, cls: int, name: str, slot: int) -> bool:
         """Classes below may inherit from others too, and what is missing here may be there: `cls` is mixed in."""
         members = self.homes.get(name, _NOWHERE)
         if name not in self.stored and not members:
