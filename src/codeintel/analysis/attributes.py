@@ -12,7 +12,7 @@ from itertools import islice
 
 from codeintel.analysis.mro import linearised
 from codeintel.analysis.program import CLASS, FUNCTION, GENERATOR, LAMBDA, MODULE, Modules, Program
-from codeintel.analysis.values import Kind, Values
+from codeintel.analysis.values import WIDE, Kind, Values
 
 Exports = Mapping[str, tuple[frozenset[str], bool]]
 BASES = Mapping[int, Sequence[int | str]]
@@ -78,8 +78,7 @@ class Attributes(Values):
     def _define(self) -> None:
         kinds = {MODULE: Kind.MODULE, CLASS: Kind.CLASS, FUNCTION: Kind.FUNCTION, GENERATOR: Kind.FUNCTION,
                  LAMBDA: Kind.FUNCTION}  # fmt: skip
-        for slot, sort in self.sort.items():
-            self.put(slot, self.value(kinds[sort], slot))
+        self.define([kinds[sort] for sort in self.sort.values()], list(self.sort))
         for cls in sorted(self.orders):
             for above in self.orders[cls][1:]:
                 self.below[above][cls] = None
@@ -336,7 +335,7 @@ class Attributes(Values):
             homes += self.below[home] if self.kinds[value] == Kind.OPEN else []
             found = {name for each in homes for name in self.own_names[each] if name.startswith(prefix)}
             names = sorted(name for name in found if prefix or not name.startswith("__"))
-            names = self.likes[value, prefix] = names if len(names) <= MOST_NAMES else []
+            names = self.likes[value, prefix] = names if len(names) <= (MOST_NAMES if prefix else WIDE) else []
         return names
 
     def _class_attribute(self, value: int, cls: int, name: str, slot: int) -> None:

@@ -65,6 +65,8 @@ class Calls(Containers):
         self.assumed = ""
         self.decorations: set[int] = set()
         self.special_calls: dict[tuple[str | int, ...], Call] = {}  # one for all receivers
+        # By value that stands for many members: the functions among them, and who calls it.
+        self.among: dict[int, tuple[dict[int, None], list[Call]]] = {}
         self.steps: dict[tuple[int, int], int] = {}  # by site and target of an iteration
         # Definitions of modules and classes, not those that functions make anew at each call.
         self.decorated = {
@@ -116,6 +118,10 @@ class Calls(Containers):
         """Call a value at a call site, with a receiver before the arguments (-1 for none)."""
         if len(call.through) > PARTIALS:
             return
+        kind, parts = self.kinds[value], self.parts[value]
+        while kind == Kind.BOUND and self.kinds[parts[0]] != Kind.EXTERNAL:
+            value, receiver = parts
+            kind, parts = self.kinds[value], self.parts[value]
         pair, made = value << 32 | receiver + 1, call.made
         if made is None:
             call.made = pair
@@ -127,7 +133,6 @@ class Calls(Containers):
             return
         else:
             made.add(pair)
-        kind, parts = self.kinds[value], self.parts[value]
         match kind:
             case Kind.FUNCTION:
                 self.note(call, value)
@@ -136,10 +141,7 @@ class Calls(Containers):
                 if receiver >= 0:
                     self._receive(parts[0], call, receiver)
             case Kind.BOUND:
-                if self.kinds[parts[0]] == Kind.EXTERNAL:
-                    self.call_inherited(parts[0], parts[1], call)
-                else:
-                    self.call(parts[0], call, parts[1])
+                self.call_inherited(parts[0], parts[1], call)
             case Kind.CLASS:
                 self._construct(value, call)
             case Kind.INSTANCE | Kind.OPEN:
@@ -158,8 +160,7 @@ class Calls(Containers):
             case Kind.STATIC:
                 self.call(parts[0], call)
             case Kind.MEMBERS:
-                for name in self.names_like(*parts):
-                    self.watch(self.attribute(parts[0], name), self._called_by_name, call)
+                self._call_members(value, call)
             case Kind.RESULT | Kind.OUTSIDE:
                 self.hand_out(call)
                 if call.result >= 0:
@@ -186,12 +187,26 @@ class Calls(Containers):
                 if slot >= 0:
                     self.watch(slot, self._handed_out, call)
 
-    def _called_by_name(self, value: int, call: Call) -> None:
-        """One of many that may be called: nobody knows what with."""
-        if self.kinds[value] == Kind.BOUND:
-            value = self.parts[value][0]
-        if self.kinds[value] == Kind.FUNCTION:
-            self.note(call, value, "computed")
+    def _call_members(self, value: int, call: Call) -> None:
+        """Any of many may be called: nobody knows what with."""
+        if value not in self.among:
+            self.among[value] = {}, []
+            source, prefix = self.parts[value]
+            for name in self.names_like(source, prefix):
+                self.watch(self.attribute(source, name), self._called_by_name, value)
+        functions, calls = self.among[value]
+        calls.append(call)
+        for function in functions:
+            self.note(call, function, "computed")
+
+    def _called_by_name(self, function: int, members: int) -> None:
+        if self.kinds[function] == Kind.BOUND:
+            function = self.parts[function][0]
+        functions, calls = self.among[members]
+        if self.kinds[function] == Kind.FUNCTION and function not in functions:
+            functions[function] = None
+            for call in calls:
+                self.note(call, function, "computed")
 
     def _handed_out(self, value: int, call: Call) -> None:
         kind, parts = self.kinds[value], self.parts[value]
@@ -260,7 +275,7 @@ class Calls(Containers):
     def _receive(self, function: int, call: Call, receiver: int) -> None:
         own = self.functions[function]
         if own.positional:
-            self.put(own.positional[0], receiver)
+            self.receive(own.positional[0], receiver)
             self._passed(own, own.positional[0], -1, receiver, call)
         elif own.rest >= 0:
             self.put(self.element(own.rest, "0"), receiver)

@@ -90,7 +90,7 @@ class Guesses(LibraryModels):
             own = {*self.own_names[cls]}
             for name, slot in slots:
                 if name not in own:
-                    self.put(slot, value)
+                    self.receive(slot, value)
 
     def _receivers(self, order: Sequence[int]) -> list[tuple[str, int]]:
         """The first parameters of the methods that these classes have, by name."""

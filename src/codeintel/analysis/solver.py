@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -78,8 +78,9 @@ class Solver(Guesses):
         ranked = np.argsort(order[first])
         kept = rows.where(order[first][ranked])
         self.watch_all(
-            kept.column("source"), self._load, array("i", read[ranked].tobytes()), *kept.packed("name", "path")
-        )
+            kept.column("source"), self._load, array("i", read[ranked].tobytes()), *kept.packed("name", "path"),
+            at_once=True,
+        )  # fmt: skip
 
     def _global(self, module: int, name: str, target: int) -> None:
         if self.has_name(module, name):
@@ -87,14 +88,19 @@ class Solver(Guesses):
         else:
             self.put(target, self.external(f"builtins.{name}"))
 
-    def _load(self, value: int, target: int, name: str, path: int) -> None:
-        if self.kinds[value] == Kind.MODULE and self.modules.path[self.parts[value][0]] == self.program.paths[path]:
-            # `from . import name` inside the package itself: the module it binds the name to, not the name.
-            submodule = self.modules.submodule(self.parts[value][0], name)
-            if submodule is not None:
-                self.put(target, self.value(Kind.MODULE, submodule))
-                return
-        self.flow(self.attribute(value, name), target)
+    def _load(self, values: Iterable[int], target: int, name: str, path: int) -> None:
+        """`target` gets the attribute of that name of all values, read in a file."""
+        found = []
+        for value in values:
+            if self.kinds[value] == Kind.MODULE and self.modules.path[self.parts[value][0]] == self.program.paths[path]:
+                # `from . import name` inside the package itself: the module it binds the name to, not the name.
+                submodule = self.modules.submodule(self.parts[value][0], name)
+                if submodule is not None:
+                    self.put(target, self.value(Kind.MODULE, submodule))
+                    continue
+            slot = self.attributes.get((value, name))
+            found.append(self.new_attribute(value, name) if slot is None else slot)
+        self.flow_together(found, target)
 
     def run(self) -> None:
         """Let everything flow; then once more with what has to be assumed of what nothing is known of."""
@@ -296,7 +302,7 @@ def hierarchy(
         slot for slot, sort in zip(program["define"].target, program["define"].position, strict=True) if sort == CLASS
     ]
     asked = np.concatenate([base.column("source"), meta.column("source")])
-    program = program.restricted((*_STATIC, "decorate"), _demanded(program, asked))
+    program = program.restricted((*_STATIC, "decorate", "import", "external"), _demanded(program, asked))
     bases: dict[int, list[int | str]] = {}
     metas: dict[int, list[int]] = {}
     for _ in range(ROUNDS):

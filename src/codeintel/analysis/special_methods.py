@@ -127,6 +127,7 @@ class SpecialMethods(Calls):
                     self._ask(value, site, other, name)
                 if may_reflect and ((value, name) in self.mute or kinds[value] not in _ASKABLE):
                     self._ask_other(site, source, other, name)
+                    may_reflect = False
         return len(self.asked) > before
 
     def _ask(self, value: int, site: int, other: int, name: str) -> None:

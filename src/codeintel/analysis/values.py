@@ -87,6 +87,7 @@ class Values:
         self.heard = bytearray(count)  # whether anything is done with what arrives
         self.fresh: dict[int, frozenset[int]] = {}
         self.queue: deque[int] = deque()
+        self.untold: dict[int, frozenset[int]] = {}  # by slot: values that flowed on, and those that watch wait for
         self.jobs: deque[tuple[Callable[..., None], tuple[Any, ...], list[Any]]] = deque()
         self.kinds: list[int] = []
         self.parts: list[tuple[Any, ...]] = []
@@ -96,13 +97,14 @@ class Values:
         self.methods: dict[Handler, Handler] = {}  # bound methods, each made once
         # What rows of the program ask for takes a fifth of the memory in columns: by slot where its own begin, and for
         # each the number of its group and its place there.
-        self.groups: list[tuple[np.ndarray, Handler, tuple[Sequence[Any], ...]]] = []
+        self.groups: list[tuple[np.ndarray, Handler, tuple[Sequence[Any], ...], bool]] = []
         self.begin, self.group, self.place = array("i"), array("B"), array("i")
         self.watched = -1  # the last slot that has any
         self.begun = 0  # groups
         self.constants: set[int] = set()
         self.wide: set[int] = set()
         self.receivers: dict[int, int] = {}  # slots of `self`, with the open instance they widen to
+        self.opened: set[int] = set()  # those that did
 
     def value(self, kind: int, *parts: Any) -> int:
         key = (kind, *parts)
@@ -114,6 +116,15 @@ class Values:
             if kind == Kind.CONSTANT:
                 self.constants.add(number)
         return number
+
+    def define(self, kinds: Sequence[int], slots: Sequence[int]) -> None:
+        """The first values of all: each stands for a slot, which holds it."""
+        self.kinds += kinds
+        self.parts += [(slot,) for slot in slots]
+        self.numbers.update(zip(zip(kinds, slots, strict=True), range(len(slots)), strict=True))
+        self.alone.update(enumerate(frozenset((number,)) for number in range(len(slots))))
+        for number, slot in enumerate(slots):
+            self.sets[slot] = self.alone[number]
 
     def slot(self) -> int:
         self.sets.append(None)
@@ -139,6 +150,11 @@ class Values:
         if self.heard[slot]:
             self.fresh[slot] = alone
             self.queue.append(slot)
+
+    def receive(self, slot: int, value: int) -> None:
+        """`put` a receiver into a slot of `self`, unless it stands for any instance already."""
+        if slot not in self.opened or self.kinds[value] not in _INSTANCES:
+            self.put(slot, value)
 
     def pour(self, slot: int, values: frozenset[int]) -> None:
         """Add values to a slot."""
@@ -177,8 +193,11 @@ class Values:
         """What of `new` is still added to a slot that grows large."""
         kinds, parts = self.kinds, self.parts
         if len(have) + len(new) > RECEIVERS and (instance := self.receivers.get(slot)) is not None:
-            kept = frozenset(v for v in new if kinds[v] not in (Kind.INSTANCE, Kind.OPEN))
-            return kept | {instance} if len(kept) < len(new) and instance not in have else kept
+            kept = frozenset(v for v in new if kinds[v] not in _INSTANCES)
+            if len(kept) == len(new):
+                return new
+            self.opened.add(slot)
+            return kept if instance in have else kept | {instance}
         constants, given = self.constants, self.constants & new
         if given and len(constants & have) + len(given) > CONSTANTS:
             types = {self.value(Kind.BUILTIN, parts[v][0]) for v in given}
@@ -187,6 +206,25 @@ class Values:
 
     def flow(self, source: int, target: int) -> None:
         """Everything that `source` holds, now or later, goes to `target`."""
+        self._lead(source, target)
+        if have := self.sets[source]:
+            self.pour(target, have)
+
+    def flow_together(self, sources: Sequence[int], target: int) -> None:
+        """Everything that any of several slots holds, now or later, goes to `target`."""
+        sets = self.sets
+        for source in sources:
+            self._lead(source, target)
+        given = [have for source in sources if (have := sets[source])]
+        if len(given) > 1:
+            whole = _EMPTY.union(*given)
+            if len(whole | (sets[target] or _EMPTY)) <= WIDE and self.constants.isdisjoint(whole):
+                self.pour(target, self.alike.setdefault(whole, whole))
+                return
+        for have in given:  # of what is too much, as much as there is room for
+            self.pour(target, have)
+
+    def _lead(self, source: int, target: int) -> None:
         edges = self.edges[source]
         if edges is None:
             self.edges[source] = target
@@ -196,8 +234,6 @@ class Values:
                 self.edges[source] = [edges, target]
         elif edges[-1] != target:  # one more edge that is there already does no harm
             edges.append(target)
-        if have := self.sets[source]:
-            self.pour(target, have)
 
     def hand_on(self, source: int, targets: list[int]) -> None:
         """Everything that a new slot will hold goes to several."""
@@ -217,20 +253,24 @@ class Values:
             handlers.append((function, *arguments))
         # What is still to flow from there reaches the new handler with the rest; nothing is called from in here, or
         # chains of calls in the program would be chains of calls in this one.
-        if (have := self.sets[slot]) and (old := have - self.fresh.get(slot, _EMPTY)):
+        if (have := self.sets[slot]) and (old := have - self.fresh.get(slot, _EMPTY) - self.untold.get(slot, _EMPTY)):
             self.jobs.append((function, arguments, sorted(old)))
 
-    def watch_all(self, slots: np.ndarray, function: Handler, *columns: Sequence[Any]) -> None:
-        """`watch` each slot that is one, with the arguments in its place of all columns; from `begin_rows` on."""
-        self.groups.append((slots, function, columns))
+    def watch_all(self, slots: np.ndarray, function: Handler, *columns: Sequence[Any], at_once: bool = False) -> None:
+        """`watch` each slot that is one, with the arguments in its place of all columns; from `begin_rows` on.
+
+        With `at_once` the function is called with a sequence of values.
+        """
+        self.groups.append((slots, function, columns, at_once))
 
     def begin_rows(self) -> None:
         """Let rows be watched; those of before are watched already."""
         sets, fresh = self.sets, self.fresh
-        for slots, function, columns in self.groups[self.begun :]:
+        for slots, function, columns, at_once in self.groups[self.begun :]:
             for place, slot in enumerate(slots.tolist()):
                 if slot >= 0 and (have := sets[slot]) and (old := have - fresh.get(slot, _EMPTY)):
-                    self.jobs.append((function, tuple([column[place] for column in columns]), sorted(old)))
+                    given, values = tuple([column[place] for column in columns]), sorted(old)
+                    self.jobs.append((function, given, [values] if at_once else values))
         self.begun = len(self.groups)
         watched = np.concatenate([slots for slots, *_ in self.groups])
         order = np.argsort(watched, kind="stable")[np.count_nonzero(watched < 0) :]
@@ -259,41 +299,41 @@ class Values:
         self.jobs.append((function, arguments, [value]))
 
     def solve(self) -> None:
-        """Let values flow until nothing changes."""
+        """Let values flow until nothing changes: along all edges first, then to those that watch, then anew."""
         queue, fresh, edges, handlers, jobs = self.queue, self.fresh, self.edges, self.handlers, self.jobs
-        pour, sets, watched = self.pour, self.sets, self.watched
+        pour, sets, watched, untold = self.pour, self.sets, self.watched, self.untold
         begin, group, place = self.begin, self.group, self.place
-        groups = [(function, columns) for _, function, columns in self.groups]
-        while queue or jobs:
-            if jobs:
+        groups = [(function, columns, at_once) for _, function, columns, at_once in self.groups]
+        while queue or jobs or untold:
+            while jobs:
                 function, given, values = jobs.popleft()
                 for value in values:
                     function(value, *given)
-                continue
-            slot = queue.popleft()
-            new = fresh.pop(slot)
-            targets = edges[slot]
-            for target in () if targets is None else (targets,) if isinstance(targets, int) else targets:
-                have = sets[target]
-                if have is None or not new <= have:
-                    pour(target, new)
-            watching = handlers[slot]
-            if slot > watched or begin[slot] == begin[slot + 1]:
-                if not watching:
-                    continue
+            while queue:
+                slot = queue.popleft()
+                new = fresh.pop(slot)
+                targets = edges[slot]
+                for target in () if targets is None else (targets,) if isinstance(targets, int) else targets:
+                    have = sets[target]
+                    if have is None or not new <= have:
+                        pour(target, new)
+                if handlers[slot] or (slot <= watched and begin[slot] != begin[slot + 1]):
+                    before = untold.get(slot)
+                    untold[slot] = new if before is None else before | new
+            for slot in list(untold):
+                new, watching = untold.pop(slot), handlers[slot]
                 ordered = sorted(new) if len(new) > 1 else new
-            else:
-                ordered = sorted(new) if len(new) > 1 else new
-                for at in range(begin[slot], begin[slot + 1]):
-                    function, columns = groups[group[at]]
-                    row = place[at]
-                    given = [column[row] for column in columns]
-                    for value in ordered:
-                        function(value, *given)
-            if watching:
-                for function, *given in (watching,) if isinstance(watching, tuple) else watching[:]:
-                    for value in ordered:
-                        function(value, *given)
+                if slot <= watched:
+                    for at in range(begin[slot], begin[slot + 1]):
+                        function, columns, at_once = groups[group[at]]
+                        row = place[at]
+                        given = [column[row] for column in columns]
+                        for value in (ordered,) if at_once else ordered:
+                            function(value, *given)
+                if watching:
+                    for function, *given in (watching,) if isinstance(watching, tuple) else watching[:]:
+                        for value in ordered:
+                            function(value, *given)
 
 
 def type_path(name: str) -> str:
@@ -302,4 +342,5 @@ def type_path(name: str) -> str:
 
 
 _UNUSED = 4
+_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _EMPTY: frozenset[int] = frozenset()
