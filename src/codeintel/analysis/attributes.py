@@ -59,7 +59,7 @@ class Attributes(Values):
         self.mixed_with: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
         self.stored = set(defined.stored)
         self.likes: dict[tuple[int, str], list[str]] = {}
-        self.attributes: dict[tuple[int, str], int] = {}
+        self.attributes: dict[str, dict[int, int]] = defaultdict(dict)  # by name and value
         self.instance_slots: dict[str, dict[int, int]] = defaultdict(dict)  # by name and class
         self.class_slots: dict[str, dict[int, int]] = defaultdict(dict)
         # By name: slots read off instances of a class, or of any below it; and classes that were searched, with
@@ -363,11 +363,11 @@ class Attributes(Values):
 
     def attribute(self, value: int, name: str) -> int:
         """The slot of an attribute of a value."""
-        slot = self.attributes.get((value, name))
+        slot = self.attributes[name].get(value)
         return self.new_attribute(value, name) if slot is None else slot
 
     def new_attribute(self, value: int, name: str) -> int:
-        slot = self.attributes[value, name] = self.slot()
+        slot = self.attributes[name][value] = self.slot()
         parts = self.parts[value]
         match self.kinds[value]:
             case Kind.MODULE:

@@ -243,19 +243,21 @@ class Calls(Containers):
                 self.put(call.result, self.value(Kind.GENERATOR, function))
             else:
                 self.flow(own.result, call.result)
-        last = len(positional)
+        last, passes = len(positional), own.passes if call.result >= 0 else frozenset[int]()
         for index, slot in enumerate(call.positional, offset):
             if slot < 0:
                 continue
             if index < last:
                 self.flow(slot, positional[index])
-                self._passed(own, positional[index], slot, -1, call)
+                if positional[index] in passes:
+                    self.flow(slot, call.result)
             elif own.rest >= 0:
                 self.flow(slot, self.element(own.rest, str(index - last) if index - last < MOST_ELEMENTS else None))
         for name, slot in call.keywords.items():
             if (target := own.by_name.get(name)) is not None:
                 self.flow(slot, target)
-                self._passed(own, target, slot, -1, call)
+                if target in passes:
+                    self.flow(slot, call.result)
             elif own.keywords >= 0:
                 self.flow(slot, self.element(own.keywords, f"'{name}"))
         for slot, begin in call.starred:
@@ -276,16 +278,10 @@ class Calls(Containers):
         own = self.functions[function]
         if own.positional:
             self.receive(own.positional[0], receiver)
-            self._passed(own, own.positional[0], -1, receiver, call)
+            if call.result >= 0 and own.positional[0] in own.passes:
+                self.put(call.result, receiver)
         elif own.rest >= 0:
             self.put(self.element(own.rest, "0"), receiver)
-
-    def _passed(self, own: Parameters, parameter: int, slot: int, value: int, call: Call) -> None:
-        if parameter in own.passes and call.result >= 0:
-            if slot >= 0:
-                self.flow(slot, call.result)
-            else:
-                self.put(call.result, value)
 
     def _spread(self, value: int, function: int, begin: int) -> None:
         """`*value` from parameter `begin` on."""

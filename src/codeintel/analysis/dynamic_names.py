@@ -21,7 +21,7 @@ class DynamicNames(Narrowing):
 
     def new_attribute(self, value: int, name: str) -> int:
         if name == "__dict__" and self.kinds[value] in _HAVE_NAMES:
-            slot = self.attributes[value, name] = self.slot()
+            slot = self.attributes[name][value] = self.slot()
             self.put(slot, self.value(Kind.SPACE, value))
             return slot
         return super().new_attribute(value, name)
@@ -78,17 +78,21 @@ class DynamicNames(Narrowing):
         if not self.newly_stored:
             return asked
         names, self.newly_stored = self.newly_stored, set()
-        for (value, name), slot in [*self.attributes.items()]:
-            if name in names and self.kinds[value] in (*_HAVE_NAMES, Kind.FUNCTION):
-                home = self.parts[value][0]
-                if self.kinds[value] in (Kind.MODULE, Kind.FUNCTION):
-                    self.flow(self.stored_on(home, name), slot)
-                    continue
-                is_class = self.kinds[value] == Kind.CLASS
-                self.search_stored(self.order(home), name, slot, -1 if is_class else value, home)
-                if not is_class:
-                    self.read_stored(value, home, name, slot)
+        for name in sorted(names):
+            for value, slot in [*self.attributes[name].items()]:
+                if self.kinds[value] in (*_HAVE_NAMES, Kind.FUNCTION):
+                    self._read_late(value, name, slot)
         return True
+
+    def _read_late(self, value: int, name: str, slot: int) -> None:
+        home = self.parts[value][0]
+        if self.kinds[value] in (Kind.MODULE, Kind.FUNCTION):
+            self.flow(self.stored_on(home, name), slot)
+            return
+        is_class = self.kinds[value] == Kind.CLASS
+        self.search_stored(self.order(home), name, slot, -1 if is_class else value, home)
+        if not is_class:
+            self.read_stored(value, home, name, slot)
 
     def find_stored_by_text(self) -> None:
         """Names of attributes that are stored under a literal text: `setattr(x, "name", …)`, `vars(x)["name"] = …`."""

@@ -76,7 +76,7 @@ class GeneratedClasses(Construction):
                         break
         for cls in sorted(self.tuples):
             value = self.value(Kind.CLASS, cls)
-            if (slot := self.attributes.get((value, "_make"))) is not None:  # read before anybody knew
+            if (slot := self.attributes["_make"].get(value)) is not None:  # read before anybody knew
                 self.put(slot, self.value(Kind.GETTER, "_make", value))
         self.stored.update(name for names in self.fields.values() for name in names)
         if (Kind.EXTERNAL, _ORDERING) in self.numbers:
@@ -269,7 +269,7 @@ class GeneratedClasses(Construction):
                 kind in (Kind.INSTANCE, Kind.OPEN) and self.parts[value][0] in self.tuples
             )
             if is_class if name == "_make" else is_tuple:
-                slot = self.attributes[value, name] = self.slot()
+                slot = self.attributes[name][value] = self.slot()
                 self.put(slot, self.value(Kind.GETTER, name, value))
                 return slot
         return super().new_attribute(value, name)

@@ -19,6 +19,7 @@ from codeintel.hashing import fields, hashed
 _INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _NAMESPACES = (Kind.CLASS, Kind.MODULE)
 _HAVING = (*_INSTANCES, *_NAMESPACES)
+_NOWHERE: Mapping[int, int] = {}
 
 
 def add_references(solver: Solver, rows: ResolutionRows) -> None:
@@ -58,10 +59,8 @@ def _add_attributes(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows
 
 
 def _member(solver: Solver, cls: int, name: str) -> int | None:
-    for each in solver.order(cls):
-        if (member := solver.members.get((each, name))) is not None:
-            return member
-    return None
+    members = solver.homes.get(name, _NOWHERE)
+    return next((members[each] for each in solver.order(cls) if each in members), None) if members else None
 
 
 def _home(solver: Solver, classes: Container[int], cls: int) -> int | None:
@@ -82,8 +81,11 @@ def _assigned(solver: Solver, classes: Container[int], value: int, name: str) ->
 
 
 def _add_members(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: ResolutionRows) -> None:
-    ids, kinds = solver.program.ids, solver.kinds
-    bindings = {at: found for at, slot in solver.attributes.items() if (found := solver.bindings(slot))}
+    ids, kinds, origins, handed_on = solver.program.ids, solver.kinds, solver.origins, solver.handed_on
+    bindings = {
+        name: {value: solver.bindings(slot) for value, slot in own.items() if slot in origins or slot in handed_on}
+        for name, own in solver.attributes.items()
+    }
 
     @cache
     def group_of(found: frozenset[int], name: str, relation: str, origin: str) -> int:
@@ -95,10 +97,10 @@ def _add_members(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: R
 
     @cache
     def group(values: frozenset[int], name: str, relation: str, origin: str) -> int:
-        classes = homes.get(name, ())
+        classes, known = homes.get(name, ()), bindings.get(name, {})
         found = set[int]()
         for value in values:
-            if bound := bindings.get((value, name)):
+            if bound := known.get(value):
                 found |= bound
             elif kinds[value] in _HAVING:
                 found.update(_assigned(solver, classes, value, name))

@@ -174,18 +174,21 @@ def _target(solver: Solver, value: int) -> tuple[int, str, str]:
 
 
 def _property_reads(solver: Solver) -> Iterator[tuple[int, dict[int, str]]]:
-    getters = {at: solver.getters[slot] for at, slot in solver.attributes.items() if slot in solver.getters}
-    names = {name for _, name in getters}
+    getters = {
+        name: found
+        for name, own in solver.attributes.items()
+        if (found := {value: solver.getters[slot] for value, slot in own.items() if slot in solver.getters})
+    }
 
     @cache
     def called(values: frozenset[int], name: str, origin: str) -> dict[int, str]:
-        read = [getter for value in sorted(values) for getter in getters.get((value, name), ())]
+        read = [getter for value in sorted(values) for getter in getters[name].get(value, ())]
         found = [(each,) if each >= 0 else solver.held(-1 - each) for each in read]
         return {each: origin for each in chain.from_iterable(found) if solver.kinds[each] == Kind.FUNCTION}
 
     rows = solver.program["load"]
     for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
-        if name in names:
+        if name in getters:
             known = source < len(solver.known) and solver.known[source]
             if found := called(solver.held(source), name or "", "property" if known else "guessed property"):
                 yield target, found

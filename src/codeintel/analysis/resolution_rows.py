@@ -88,12 +88,13 @@ class ResolutionRows:
             first = np.repeat(begins[groups[at]] - (np.cumsum(size) - size), size)
             rows = distinct(np.repeat(place << HALF, size) | rank[first + np.arange(len(first))])
             file, slot = np.divmod(places[rows >> HALF], len(ids))
-            found = members.take(pa.array(rows & _LOW))
             bucket = pa.repeat(pa.scalar(buckets[at[0]], pa.int32()), len(rows))
             columns = {"path": names.take(pa.array(file)), "slot_id": ids[slot], "bucket": bucket}
-            yield pa.table(columns | dict(zip(found.column_names, found.columns, strict=True)), schema=RESOLUTIONS)
+            member = pa.array(rows & _LOW)  # a column at a time: all together take three times as long
+            columns |= {name: column.take(member) for name, column in members.items()}
+            yield pa.table(columns, schema=RESOLUTIONS)
 
-    def _ranked(self) -> tuple[pa.Table, np.ndarray]:
+    def _ranked(self) -> tuple[dict[str, pa.Array], np.ndarray]:
         """The members that differ, in the order of the columns, and of each member of a group which of them it is."""
         targets, target_rank = _ascending(self._targets)
         labels, label_rank = _ascending(self._labels)
@@ -109,7 +110,7 @@ class ResolutionRows:
             values = list(zip(*rows, strict=True)) or [()] * len(names)
             for name, each in zip(names, values, strict=True):
                 columns[name] = pa.array(each, RESOLUTIONS.field(name).type).take(pa.array(at))
-        return pa.table(columns), rank[number]
+        return columns, rank[number]
 
 
 def distinct(numbers: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ class Solver(Guesses):
 
     def _load(self, values: Iterable[int], target: int, name: str, path: int) -> None:
         """`target` gets the attribute of that name of all values, read in a file."""
-        found = []
+        found, known = [], self.attributes[name]
         for value in values:
             if self.kinds[value] == Kind.MODULE and self.modules.path[self.parts[value][0]] == self.program.paths[path]:
                 # `from . import name` inside the package itself: the module it binds the name to, not the name.
@@ -98,7 +98,7 @@ class Solver(Guesses):
                 if submodule is not None:
                     self.put(target, self.value(Kind.MODULE, submodule))
                     continue
-            slot = self.attributes.get((value, name))
+            slot = known.get(value)
             found.append(self.new_attribute(value, name) if slot is None else slot)
         self.flow_together(found, target)
 

@@ -80,9 +80,10 @@ class SpecialMethods(Calls):
         for meta in self.metaclasses(self.parts[value][0]):
             order = self.order(meta)
             if any((each, name) in self.members for each in order):
-                slot = self.attributes.get((value, f"{name} of its class"))
+                own = self.attributes[f"{name} of its class"]
+                slot = own.get(value)
                 if slot is None:
-                    slot = self.attributes[value, f"{name} of its class"] = self.slot()
+                    slot = own[value] = self.slot()
                     self._look_up(order, name, slot, value, meta)
                 return slot
         return -1
