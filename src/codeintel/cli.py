@@ -691,6 +691,8 @@ def main() -> NoReturn:
     """Run the command line and exit with the code its help promises."""
     # Hamilton would import every dataframe library it finds; handles need none of them.
     os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")  # noqa: TID251 - read by Hamilton when it is imported
+    # The allocator of Arrow and DataFusion would clear 2 MB for the smallest table; workers inherit this.
+    os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")  # noqa: TID251 - read by the allocator when it is loaded
     try:
         app()
     except SystemExit as left:

@@ -286,10 +286,13 @@ def _syntax(module: str) -> _Syntax:
     return _KEPT[key]
 
 
+_TOLD = (ast.Import, ast.ImportFrom, ast.Call, ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def _parsed(source: bytes, package: str) -> _Syntax:
     tree, names, is_known = ast.parse(source), set[str](), True
     for node in ast.walk(tree):
-        match node:
+        match node if isinstance(node, _TOLD) else None:
             case ast.Import():
                 names |= {alias.name for alias in node.names}
             case ast.ImportFrom():
