@@ -113,14 +113,15 @@ class _Check:
         if not read:
             return
         for bucket in sorted(self.changed(self.job.name) & self.parts.keys()):
-            rows = read_partition(self.job.objects, self.parts[bucket], read)
+            rows = read_partition(self.job.objects, self.parts[bucket], read, coded=True)
             if key and len(twice := repeats(rows, key)):
                 places.setdefault(contract.unique_rule, []).append((bucket, twice))
             for column, allowed in sorted(contract.allowed.items()):
                 if strange := set(pc.unique(rows.column(column)).to_pylist()) - allowed - {None}:
                     rule = allowed_rule(column)
                     about[rule] = [column, *key]
-                    is_strange = pc.is_in(rows.column(column), pa.array(strange)).to_numpy(zero_copy_only=False)
+                    values = rows.column(column).cast(contract.table.schema.field(column).type)
+                    is_strange = pc.is_in(values, pa.array(strange)).to_numpy(zero_copy_only=False)
                     places.setdefault(rule, []).append((bucket, np.flatnonzero(is_strange)))
         for rule, found in places.items():
             self.tell(rule, found, about[rule])
@@ -298,7 +299,9 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
 def _distinct(column: pa.ChunkedArray) -> np.ndarray:
     """Sorted; a column that leads its table's key is so already."""
     values = _without_repeats(_values(column))
-    return np.unique(values) if np.any(values[1:] < values[:-1]) else values
+    if not np.any(values[1:] < values[:-1]):
+        return values
+    return np.sort(pc.unique(pa.array(values)).to_numpy()) if values.dtype.kind == "i" else np.unique(values)
 
 
 def _without_repeats(values: np.ndarray) -> np.ndarray:

@@ -57,8 +57,13 @@ def repeats(ordered: pa.Table, key: Sequence[str]) -> np.ndarray:
         return np.empty(0, np.int64)
     same = np.ones(ordered.num_rows - 1, bool)
     for column in (ordered.column(k).combine_chunks() for k in key):
-        equal = pc.equal(column.slice(1), column.slice(0, len(column) - 1))
-        same &= pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
+        codes = column.indices if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_integer(codes.type) and not codes.null_count:
+            values = codes.to_numpy()
+            same &= values[1:] == values[:-1]
+        else:
+            equal = pc.equal(codes.slice(1), codes.slice(0, len(codes) - 1))
+            same &= pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
         if not same.any():
             break
     return np.flatnonzero(same) + 1

@@ -234,22 +234,29 @@ def _write(table: pa.Table, form: Format, file: object) -> None:
     )
 
 
-def read_partition(objects: Path, part: Partition, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of one partition. Raises DamagedObjectError if its object is missing or other than it was written."""
+def read_partition(
+    objects: Path, part: Partition, columns: Sequence[str] | None = None, *, coded: bool = False
+) -> pa.Table:
+    """The rows of one partition; the texts of a Parquet file as dictionaries, if they may be `coded`.
+
+    Raises DamagedObjectError if its object is missing or other than it was written.
+    """
     path = object_path(objects, part)
     try:
         with pa.memory_map(str(path)) as source:
             content = source.read_buffer()
             if digest_bytes(memoryview(content).cast("B")) != part.checksum:
                 raise DamagedObjectError(path, "its checksum differs")
-            return _read(content, part.format, columns)
+            return _read(content, part.format, columns, coded=coded)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DamagedObjectError(path, str(error)) from error
 
 
-def _read(content: pa.Buffer | bytes, form: Format, columns: Sequence[str] | None) -> pa.Table:
+def _read(content: pa.Buffer | bytes, form: Format, columns: Sequence[str] | None, *, coded: bool = False) -> pa.Table:
     if form == "parquet":
-        with pq.ParquetFile(pa.BufferReader(content)) as file:  # `pq.read_table` would import the engine of datasets
+        source = pa.BufferReader(content)
+        texts = list(columns or ()) if coded else None  # what is no text stays as it is
+        with pq.ParquetFile(source, read_dictionary=texts) as file:  # `pq.read_table` would import more
             return file.read(None if columns is None else list(columns), use_threads=False)
     options = pa.ipc.IpcReadOptions(use_threads=False)
     reader = pa.ipc.open_file(pa.BufferReader(content), options=options)
