@@ -44,7 +44,7 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def in_key_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
     """Rows sorted by `key`, or by all columns if the key is empty. Integers sort first where they lead the key."""
-    names = list(key) or table.schema.names
+    names, table = list(key) or table.schema.names, table.combine_chunks()
     leading = []
     for name in names:
         column = table.column(name)
@@ -57,7 +57,7 @@ def in_key_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
     _order_ties(table, names[len(leading) :], _runs(*(column[order] for column in leading)), order)
     if np.array_equal(order, np.arange(len(order))):
         return table
-    return pc.take(table.combine_chunks(), pa.array(order), boundscheck=False)
+    return pc.take(table, pa.array(order), boundscheck=False)
 
 
 def _runs(*columns: np.ndarray) -> np.ndarray:
