@@ -286,13 +286,18 @@ def _syntax(module: str) -> _Syntax:
     return _KEPT[key]
 
 
-_TOLD = (ast.Import, ast.ImportFrom, ast.Call, ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+def _is_told(node: ast.AST) -> bool:
+    """Whether a node can say what a module imports or have a docstring: nine of ten do neither."""
+    return isinstance(
+        node,
+        (ast.Import, ast.ImportFrom, ast.Call, ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef),
+    )
 
 
 def _parsed(source: bytes, package: str) -> _Syntax:
     tree, names, is_known = ast.parse(source), set[str](), True
-    for node in ast.walk(tree):
-        match node if isinstance(node, _TOLD) else None:
+    for node in filter(_is_told, ast.walk(tree)):
+        match node:
             case ast.Import():
                 names |= {alias.name for alias in node.names}
             case ast.ImportFrom():
