@@ -266,9 +266,9 @@ class Solver(Guesses):
                 bases = self.dynamic.get(number if sign == 1 else -1 - number)
                 if bases and not self.held(other):
                     for value in bases:
-                        if sign == 1:
-                            self.flow(self.all_in(value), target)
-                        else:
+                        if sign == 1 and (whole := self.all_in(value)) not in self.wide:
+                            self.flow(whole, target)
+                        elif sign == -1:
                             self.flow(source, self.unknown_of(value))
 
     def _promised(self, value: int, target: int, slot: int) -> None:
