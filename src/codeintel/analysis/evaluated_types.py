@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from codeintel.analysis.program import PARAMETERS
-from codeintel.analysis.resolution_rows import HALF, ResolutionRows, distinct
+from codeintel.analysis.resolution_rows import HALF, ResolutionRows
 from codeintel.analysis.solver import Solver
 from codeintel.analysis.values import Kind, type_path
+from codeintel.arrays import distinct
 from codeintel.hashing import external_id
 
 _GIVES = (*PARAMETERS, "copy", "call", "load", "item", "slice", "unpack", "iterate", "enter", "caught", "special")

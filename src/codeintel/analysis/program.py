@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from codeintel.arrays import distinct
+
 MODULE, CLASS, FUNCTION, GENERATOR, LAMBDA = range(5)
 PARAMETERS = ("positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword")
 
@@ -133,7 +135,7 @@ class Program:
         rank = np.zeros(len(paths), np.int32)
         rank[[paths[path] for path in self.paths]] = np.arange(len(paths))
         known = np.frombuffer(ids, np.int64)
-        self.ids = _ascending(known)
+        self.ids = distinct(known)
         self.count = len(self.ids)
         number = np.append(np.searchsorted(self.ids, known).astype(np.int32), np.int32(-1))
         del known, ids
@@ -194,7 +196,7 @@ class Program:
         while split:
             part = copy(self)
             part.rows = split.pop()
-            slots = _ascending(np.concatenate([column for rows in part.rows.values() for column in rows.slots]))
+            slots = distinct(np.concatenate([column for rows in part.rows.values() for column in rows.slots]))
             part.slots = slots[np.searchsorted(slots, 0) :]
             number[part.slots] = np.arange(len(part.slots))
             part.ids, part.count = self.ids[part.slots], len(part.slots)
@@ -225,12 +227,6 @@ def _numbers(column: pa.Array, known: dict[Any, int]) -> np.ndarray:
     encoded = column.dictionary_encode(null_encoding="encode")
     words = encoded.dictionary.to_pylist()
     return np.array([known.setdefault(word, len(known)) for word in words], np.int32)[encoded.indices.to_numpy()]
-
-
-def _ascending(values: np.ndarray) -> np.ndarray:
-    """Distinct values. What numpy has for it builds a table of hashes or of places."""
-    found = np.sort(values)
-    return found[np.append(True, found[1:] != found[:-1])] if len(found) else found
 
 
 # The target of these may be a slot of another file, or none at all.

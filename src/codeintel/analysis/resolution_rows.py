@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from codeintel.arrays import distinct
+
 _COLUMNS = {
     "path": pa.string(), "slot_id": pa.int64(), "relation": pa.string(), "ordinal": pa.int32(),
     "target_id": pa.int64(), "target_kind": pa.string(), "target_name": pa.string(), "origin": pa.string(),
@@ -111,12 +113,6 @@ class ResolutionRows:
             for name, each in zip(names, values, strict=True):
                 columns[name] = pa.array(each, RESOLUTIONS.field(name).type).take(pa.array(at))
         return columns, rank[number]
-
-
-def distinct(numbers: np.ndarray) -> np.ndarray:
-    """The numbers in order, each once: `numpy.unique` hashes them, which takes longer."""
-    numbers = np.sort(numbers)
-    return numbers[np.diff(numbers, prepend=-1) != 0]
 
 
 _NOTHING = tuple(np.zeros(0, np.int32) for _ in range(3))

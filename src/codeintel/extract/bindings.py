@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codeintel.arrays import distinct
 from codeintel.extract.definitions import child_in
 from codeintel.extract.grammar import FIELD, FIELDS, KIND, KINDS, is_kind
 from codeintel.extract.scopes import (
@@ -189,8 +190,8 @@ class Resolver:
         is_builtin = np.array([text in BUILTINS for text in listed])
         found = missing[is_builtin[as_name[missing]]]
         resolution[found] = BUILTIN
-        distinct, inverse = np.unique(as_name[found], return_inverse=True)
-        paths = self.texts.codes([f"builtins.{listed[code]}" for code in distinct.tolist()])
+        codes, inverse = np.unique(as_name[found], return_inverse=True)
+        paths = self.texts.codes([f"builtins.{listed[code]}" for code in codes.tolist()])
         if len(found):
             external[found] = paths[inverse]
         of_symbol, _ = self._targets(self.scopes.symbol_scope, self.scopes.symbol_name)
@@ -325,7 +326,7 @@ class Resolver:
         explicit = np.flatnonzero(self.symbol_type == GLOBAL_EXPLICIT)
         module, names = self.module[self.scopes.symbol_scope[explicit]], self.scopes.symbol_name[explicit]
         new = _Lookup(owner, name)(module, names) < 0
-        keys = np.unique(_key(module[new], names[new]))
+        keys = distinct(_key(module[new], names[new]))
         listed = list(self.texts)
         kept = np.array([listed[code & 0xFFFFFFFF] not in BUILTINS for code in keys.tolist()], bool)
         return keys[kept] >> 32, keys[kept] & 0xFFFFFFFF
@@ -349,7 +350,7 @@ class Resolver:
         free = np.flatnonzero((name == cell) & (where == FREE))
         home[free] = self.private[scope[free]]
         home = np.where((home >= 0) & (known(home, name) < 0), home, -1)
-        keys = np.unique(_key(home[home >= 0], name[home >= 0]))
+        keys = distinct(_key(home[home >= 0], name[home >= 0]))
         return keys >> 32, keys & 0xFFFFFFFF
 
     def _targets(self, scope: np.ndarray, name: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

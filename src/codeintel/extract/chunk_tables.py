@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from codeintel.arrays import distinct
 from codeintel.extract.bindings import HOWS, RESOLUTIONS, Bindings, Resolver
 from codeintel.extract.calls import ARGUMENT_KINDS, Arguments, Calls, arguments, calls
 from codeintel.extract.control_flow import ControlFlow, control_flow
@@ -247,11 +248,11 @@ def _scope_tables(
     top = np.array([name == "top" for name in scopes.name], bool)[scopes.symbol_scope] & ((flags & DEF_BOUND) != 0)
     reached = bindings.target
     external = bindings.external
-    distinct, inverse = np.unique(external, return_inverse=True)
-    externals = np.array([external_id(name) if (name := names[code]) else 0 for code in distinct.tolist()], np.int64)
+    codes, inverse = np.unique(external, return_inverse=True)
+    externals = np.array([external_id(name) if (name := names[code]) else 0 for code in codes.tolist()], np.int64)
     reference_file = syntax.file[bindings.reference]
     target = np.where(external != 0, externals[inverse], binding_ids[reached] if len(binding_ids) else 0)
-    pairs = np.unique(reference_file[external != 0].astype(np.int64) << 32 | external[external != 0])
+    pairs = distinct(reference_file[external != 0].astype(np.int64) << 32 | external[external != 0])
     return {
         "scopes": columns.table(
             "scopes", file[listed], scope_id=ids[listed],

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codeintel.arrays import distinct
 from codeintel.extract.attribute_paths import PathEvents, path_events
 from codeintel.extract.bindings import Bindings
 from codeintel.extract.control_flow import ControlFlow
@@ -64,7 +65,7 @@ def data_flow(syntax: Syntax, texts: Texts, flow: ControlFlow, scopes: Scopes, b
     defined = definers(syntax, texts, flow, blocks, scopes, bindings)
     used = uses(syntax, texts, flow, blocks, scopes, bindings)
     lookups = _lookups(flow, units, defined, used)
-    variables = np.unique(defined.binding << 32 | defined.unit)
+    variables = distinct(defined.binding << 32 | defined.unit)
     variable, known = _variables(variables, lookups)
     paths = path_events(syntax, texts, flow, blocks, scopes, bindings, units, defined)
     events = Events(
@@ -124,7 +125,7 @@ def _lookups(flow: ControlFlow, units: Units, defined: Definers, used: Uses) -> 
     made = units.made_in(unit, home)
     # Of a variable that is defined once, it is known already which definition is there.
     often = np.bincount(defined.binding, minlength=len(units.of_binding)) > 1
-    asked = np.unique((binding << 32 | made)[(made >= 0) & often[binding]])
+    asked = distinct((binding << 32 | made)[(made >= 0) & often[binding]])
     at, of = asked & 0xFFFFFFFF, asked >> 32
     none = np.full(len(asked), -1)
     return _Lookups(
@@ -229,10 +230,10 @@ class _Names:
         lookups = self.lookups
         asked = lookups.use < 0
         single = ~np.isin(binding, lookups.binding[asked])
-        places = np.unique(lookups.binding[asked] << 32 | lookups.place[asked])
+        places = distinct(lookups.binding[asked] << 32 | lookups.place[asked])
         mine = asked[self.row] & (self.definition >= 0)
         at = np.searchsorted(places, (lookups.binding << 32 | lookups.place)[self.row[mine]])
-        known = np.unique(at << 32 | self.definition[mine])
+        known = distinct(at << 32 | self.definition[mine])
         wanted = np.searchsorted(places, binding << 32 | np.maximum(made, 0)) << 32 | definition
         return single | np.isin(wanted, known)
 

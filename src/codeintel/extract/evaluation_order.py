@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codeintel.arrays import distinct
 from codeintel.extract.grammar import FIELD, FIELDS, KIND, KINDS, is_kind
 from codeintel.extract.syntax import Syntax, Texts
 
@@ -179,7 +180,7 @@ def _units(syntax: Syntax, never: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not len(through):
             break
         codes[through] = syntax.scope[codes[through] >> 1]
-    code = np.unique(np.r_[codes, 2 * np.flatnonzero(kind == KIND["Module"])])
+    code = distinct(np.r_[codes, 2 * np.flatnonzero(kind == KIND["Module"])])
     code = code[~never[code >> 1]]
     unit = np.searchsorted(code, codes)[inverse]
     unit[never | (kind == KIND["Module"])] = -1

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codeintel.arrays import distinct
 from codeintel.extract.control_flow import Blocks, ControlFlow
 from codeintel.extract.dominance import immediate_dominators
 from codeintel.extract.grammar import FIELD, KIND, is_kind
@@ -86,7 +87,7 @@ def flow_blocks(syntax: Syntax, flow: ControlFlow) -> FlowBlocks:
     mark[way] = 1
     mark[fine] = 2
     _, first, same = np.unique(source << 32 | target << 2 | mark, return_index=True, return_inverse=True)
-    way, fine, source, target = same[way], np.unique(same[fine]), source[first], target[first]
+    way, fine, source, target = same[way], distinct(same[fine]), source[first], target[first]
     split = np.union1d(way, fine)
     count = len(live)
     between = np.full(len(source), -1)

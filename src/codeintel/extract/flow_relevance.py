@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codeintel.arrays import distinct
 from codeintel.extract.reaching import spread
 
 _GIVES = ("copy", "external", "import", "global", "container", "element", "constant", "caught", "narrow", "quoted",
@@ -84,7 +85,7 @@ def _reached(start: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.nd
     reached, nodes = start.copy(), np.flatnonzero(start)
     while len(nodes):
         edges = spread(np.searchsorted(source, nodes), np.searchsorted(source, nodes, "right"))[1]
-        nodes = np.unique(target[edges])
+        nodes = distinct(target[edges])
         nodes = nodes[~reached[nodes]]
         reached[nodes] = True
     return reached

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codeintel.arrays import distinct
 from codeintel.extract.bindings import HOW, Bindings
 from codeintel.extract.calls import Calls
 from codeintel.extract.data_flow import CERTAIN, DataFlow
@@ -124,7 +125,7 @@ def _sources(
 def _alphabetical(texts: Texts, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rank of each of the codes among them, from 1, by text, and the code of each rank; no text has rank 0."""
     listed = list(texts)
-    used = np.unique(codes[codes != NO_TEXT]).tolist()
+    used = distinct(codes[codes != NO_TEXT]).tolist()
     by_rank = np.array([NO_TEXT, *sorted(used, key=lambda code: str(listed[code]))], np.int64)
     rank = np.zeros(len(listed), np.int64)
     rank[by_rank] = np.arange(len(by_rank))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codeintel.arrays import distinct
+
 USE, DEFINE, MAY_DEFINE, UNDEFINE = range(4)
 NOTHING = -1  # in place of a definition: the variable is as it was on entry, or was unbound
 
@@ -191,7 +193,7 @@ class _Versions:
         while len(keys):
             variable, block = keys >> 32, keys & 0xFFFFFFFF
             row, found = spread(begin[block], begin[block + 1])
-            keys = np.unique(variable[row] << 32 | members[found])
+            keys = distinct(variable[row] << 32 | members[found])
             keys = keys[~_among(keys, known)]
             known = np.union1d(known, keys)
         self.join_variable, self.joins = known >> 32, known & 0xFFFFFFFF
@@ -243,7 +245,7 @@ class _Versions:
         asked = self.before[self.events.kind == USE]
         found: list[tuple[np.ndarray, np.ndarray]] = []
         while True:
-            asked = np.unique(asked[asked >= 0])
+            asked = distinct(asked[asked >= 0])
             asked = asked[composite[asked] & ~seen[asked]]
             if not len(asked):
                 break

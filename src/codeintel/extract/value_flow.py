@@ -48,6 +48,7 @@ from itertools import islice
 
 import numpy as np
 
+from codeintel.arrays import distinct
 from codeintel.extract.bindings import Resolver
 from codeintel.extract.calls import ARGUMENT_KINDS, arguments
 from codeintel.extract.data_flow import DataFlow
@@ -122,7 +123,7 @@ class _Flows(Slots):
         op, node, target, source, other, name, position = (
             c[mentioned] for c in (op, node, target, source, other, name, position)
         )
-        used = np.unique(np.concatenate([target, source, other]))
+        used = distinct(np.concatenate([target, source, other]))
         used = used[used >= 0]
         ids = self.ids(used, binding_ids)
         found = [
@@ -139,7 +140,7 @@ class _Flows(Slots):
         order = np.argsort(nodes, kind="stable")
         slots, nodes = slots[order], nodes[order]
         callers = self.around[nodes]
-        caller_codes = np.unique(callers)
+        caller_codes = distinct(callers)
         caller_ids = self.ids(caller_codes + self.codes.definition, binding_ids)
         return ValueFlow(
             file=self.syntax.file[node], op=self.rows.ops, op_code=op, target=found[0], source=found[1],
@@ -324,7 +325,7 @@ class _Flows(Slots):
 
     def _constants(self) -> None:
         """Constants as far as something uses their slots."""
-        used = np.unique(np.concatenate([c for part in self.rows.parts for c in (part[3], part[4])]))
+        used = distinct(np.concatenate([c for part in self.rows.parts for c in (part[3], part[4])]))
         at = used[(used >= 0) & (used < len(self.syntax))]
         at = at[(self.syntax.kind[at] == KIND["Constant"])]
         listed = list(self.texts)

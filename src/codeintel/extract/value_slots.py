@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from codeintel.arrays import distinct
 from codeintel.extract.bindings import BUILTIN, UNRESOLVED, Bindings, Resolver
 from codeintel.extract.data_flow import DataFlow
 from codeintel.extract.definitions import Definitions, child_in, defined_in
@@ -230,7 +231,7 @@ class Slots:
         told = (binding >= 0) & (reaching > 0) & (reaching < binders[binding]) & ~unsure
         kept = told[use]
         use, definition = use[kept], definition[kept]
-        self.sole = np.unique(definition)
+        self.sole = distinct(definition)
         operand[use] = np.where(reaching[use] == 1, definition, use)
         several = reaching[use] > 1
         self.rows.add("copy", use[several], use[several], definition[several])
@@ -274,7 +275,7 @@ class Slots:
         lambdas = definition[~owns]
         if self.numbered is None:
             nodes = np.concatenate([used[: bounds[0]], used[bounds[2] : bounds[3]] - codes.second, lambdas])
-            self.numbered = np.unique(nodes)
+            self.numbered = distinct(nodes)
             homes = syntax.owner[self.numbered]
             owners, inverse = np.unique(homes, return_inverse=True)
             bases = all_hashed(_SLOT + self.definitions.prefix[at] for at in self.definitions.at[owners].tolist())
@@ -299,8 +300,8 @@ class Slots:
         return self.slot_ids[np.searchsorted(self.numbered, nodes)] if len(nodes) else np.zeros(0, np.int64)
 
     def numbers(self, numbers: np.ndarray) -> np.ndarray:
-        distinct, inverse = np.unique(numbers, return_inverse=True)
-        return self.texts.codes([str(n) for n in distinct.tolist()])[inverse] if len(numbers) else numbers
+        codes, inverse = np.unique(numbers, return_inverse=True)
+        return self.texts.codes([str(n) for n in codes.tolist()])[inverse] if len(numbers) else numbers
 
     def subscripts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The literal key of each subscript, and the slot of one that is none."""
