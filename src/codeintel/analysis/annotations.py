@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections import defaultdict
 from collections.abc import Sequence
 
 from codeintel.analysis.attributes import is_class_like
@@ -41,7 +40,6 @@ class Annotations(GeneratedClasses):
         self.promised: dict[int, int] = {}  # by alias, the container of what it says
         self.read: dict[tuple[str, int], int] = {}
         self.implementers: dict[int, list[int]] = {}  # by protocol
-        self.homes_by_name: dict[str, list[int]] = defaultdict(list)
         rows = self.program["quoted"]
         for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
             self.put(target, self.value(Kind.QUOTED, name or "", source))
@@ -61,8 +59,7 @@ class Annotations(GeneratedClasses):
         if (method := self.of_metaclass(value, "__getitem__")) >= 0:
             self.watch(method, self.call, Call(target, target, "special", given))
             return True
-        order = self.order(self.parts[value][0])
-        if "__class_getitem__" in self.special_names and any((c, "__class_getitem__") in self.members for c in order):
+        if self.has_member(self.parts[value][0], "__class_getitem__"):
             self.watch(self.attribute(value, "__class_getitem__"), self.call, Call(target, target, "special", given))
         return False  # whatever it gives stands for the class, too
 
@@ -109,11 +106,7 @@ class Annotations(GeneratedClasses):
         return found
 
     def _having(self, name: str) -> frozenset[int]:
-        if not self.homes_by_name:
-            for home, member in self.members:
-                if self.sort[home] == CLASS:
-                    self.homes_by_name[member].append(home)
-        own = self.homes_by_name.get(name, ())
+        own = self.homes.get(name, ())
         return frozenset(own).union(*(self.below[cls] for cls in own))
 
     def _instance_of_alias(self, alias: int, head: str, other: int, target: int) -> None:

@@ -177,10 +177,16 @@ class Attributes(Values):
             found = self.bases_outside[key] = [base for base in listed if base not in _MARKERS]
         return found
 
-    def has_member(self, cls: int, name: str, *, is_open: bool) -> bool:
+    def class_member(self, cls: int, name: str) -> int:
+        """The binding of the first member of that name of a class or one above it; -1 if there is none."""
+        members = self.homes.get(name)
+        return next((members[each] for each in self.order(cls) if each in members), -1) if members else -1
+
+    def has_member(self, cls: int, name: str, *, is_open: bool = False) -> bool:
         """Whether a class or one above it, or one below it if it is open, has a member of that name."""
-        members = self.homes.get(name, _NOWHERE)
-        return any(each in members for each in self.order(cls)) or (is_open and bool(_common(self.below[cls], members)))
+        if self.class_member(cls, name) >= 0:
+            return True
+        return is_open and bool(_common(self.below[cls], self.homes.get(name, _NOWHERE)))
 
     def inherited(self, order: Sequence[int], name: str) -> str | None:
         """The import path of an attribute that a base from outside has, or may have; None if there is none."""

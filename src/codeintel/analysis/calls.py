@@ -373,7 +373,7 @@ class Calls(Containers):
                     self.watch(steps, self._step, target, site)
                 self.call_method(value, "__iter__", site, steps, [])
                 self.call_method(value, "__aiter__", site, steps, [])
-                if not any((cls, "__iter__") in self.members for cls in self.order(parts[0])):
+                if not self.has_member(parts[0], "__iter__"):
                     self.call_method(value, "__getitem__", site, target, [])
             case Kind.CLASS:
                 self.put(target, self.value(Kind.INSTANCE, parts[0]))  # members of an enumeration
@@ -437,7 +437,7 @@ class Calls(Containers):
                                                   ("property", "deleter")):  # fmt: skip
             self.put(target, parts[2])
             self.flow(source, self.stored_on(-2 - parts[2], parts[1]))
-        elif kind == Kind.CLASS and any((cls, "__get__") in self.members for cls in self.order(parts[0])):
+        elif kind == Kind.CLASS and self.has_member(parts[0], "__get__"):
             self._construct(value, Call(target, -1, "decorator", [source]))
             self.watch(source, self._wrap, target, Kind.PROPERTY, parts[0])
         else:

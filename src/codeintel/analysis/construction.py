@@ -34,7 +34,7 @@ class Construction(SpecialMethods):
         """What `type.__call__` does: `__new__`, and `__init__` of what that gave if it is an instance."""
         cls = self.parts[value][0]
         instance = self.value(Kind.INSTANCE, cls)
-        if not any((each, "__new__") in self.members for each in self.order(cls)):
+        if not self.has_member(cls, "__new__"):
             if call.result >= 0:
                 self.put(call.result, instance)
             self.initialise(instance, call)
@@ -52,11 +52,11 @@ class Construction(SpecialMethods):
 
     def initialise(self, instance: int, call: Call) -> None:
         """Call `__init__`, or what stands for it outside."""
-        order = self.order(self.parts[instance][0])
-        if any((each, "__init__") in self.members for each in order):
+        cls = self.parts[instance][0]
+        if self.has_member(cls, "__init__"):
             self.watch(self.attribute(instance, "__init__"), self.call, self._same(call, -1))
             return
-        for base in self.outside(order)[:1]:
+        for base in self.outside(self.order(cls))[:1]:
             if not base.startswith("builtins."):
                 self.note(call, self.external(f"{base}.__init__"), "constructor")
 
@@ -95,7 +95,7 @@ class Construction(SpecialMethods):
             for name, receiver in (("__prepare__", made_by), ("__new__", made_by), ("__init__", value)):
                 slot = self.slot()
                 given = Call(call.site, -1, "special", [-1, -1, -1], call.keywords)
-                if any((each, name) in self.members for each in above):
+                if self.has_member(meta, name):
                     self._look_up(above, name, slot, receiver, meta)
                     if name == "__new__":
                         self.watch(slot, self.call, given, receiver)

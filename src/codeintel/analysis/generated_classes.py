@@ -183,7 +183,7 @@ class GeneratedClasses(Construction):
         cls = self.parts[instance][0]
         fields = self._fields_of(cls) if self.fields else None
         if fields is None:
-            if cls not in self.enums or any((each, "__init__") in self.members for each in self.order(cls)):
+            if cls not in self.enums or self.has_member(cls, "__init__"):
                 super().initialise(instance, call)
             return
         names, given = list(fields), set(call.keywords)
@@ -363,7 +363,7 @@ class GeneratedClasses(Construction):
     def _instance_attribute(self, value: int, cls: int, name: str, slot: int) -> None:
         if not self.enums or cls not in self.enums:
             super()._instance_attribute(value, cls, name, slot)
-        elif name in ("value", "_value_") and not any((each, name) in self.members for each in self.order(cls)):
+        elif name in ("value", "_value_") and not self.has_member(cls, name):
             members, which = self.enums[cls], self.parts[value][1:]
             for each in which or sorted(members):
                 self.flow(members[each], slot)
@@ -372,7 +372,7 @@ class GeneratedClasses(Construction):
 
     def create(self, cls: int, call: Call) -> None:
         super().create(cls, call)
-        if cls in self.enums and any((each, "__init__") in self.members for each in self.order(cls)):
+        if cls in self.enums and self.has_member(cls, "__init__"):
             for name, member in sorted(self.enums[cls].items()):
                 self.watch(member, self._given_member, self.value(Kind.INSTANCE, cls, name), member, call)
 

@@ -33,10 +33,7 @@ class Guesses(LibraryModels):
                 self.read_from[source].add(name or "")
         self.having: dict[str, frozenset[int]] = {}
         self.tops: dict[frozenset[str], tuple[int, ...]] = {}
-        self.homes_of: dict[str, set[int]] = defaultdict(set)
-        for home, name in self.members:
-            if self.sort[home] == CLASS:
-                self.homes_of[name].add(home)
+        self.homes_of = defaultdict(set, {name: {*classes} for name, classes in self.homes.items()})
         stored = self.program["store"]
         for target, name, definition in zip(stored.target, stored.name, stored.other, strict=True):
             cls = definition

@@ -19,7 +19,6 @@ from codeintel.hashing import fields, hashed
 _INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _NAMESPACES = (Kind.CLASS, Kind.MODULE)
 _HAVING = (*_INSTANCES, *_NAMESPACES)
-_NOWHERE: Mapping[int, int] = {}
 
 
 def add_references(solver: Solver, rows: ResolutionRows) -> None:
@@ -52,15 +51,10 @@ def _attribute_id(solver: Solver, cls: int, name: str) -> int:
 def _add_attributes(solver: Solver, homes: Mapping[str, Mapping[int, int]], rows: ResolutionRows) -> None:
     label = rows.label("attribute", "assignment", 1.0)
     for name, classes in homes.items():
-        own = [c for c in classes if _member(solver, c, name) is None and _home(solver, classes, c) == c]
+        own = [c for c in classes if solver.class_member(c, name) < 0 and _home(solver, classes, c) == c]
         targets = [(_attribute_id(solver, cls, name), "attribute", f"{solver.name[cls]}.{name}") for cls in own]
         groups = [rows.group([(rows.target(*target), label)]) for target in targets]
         rows.add(own, [classes[cls] for cls in own], groups)
-
-
-def _member(solver: Solver, cls: int, name: str) -> int | None:
-    members = solver.homes.get(name, _NOWHERE)
-    return next((members[each] for each in solver.order(cls) if each in members), None) if members else None
 
 
 def _home(solver: Solver, classes: Container[int], cls: int) -> int | None:
@@ -73,7 +67,7 @@ def _assigned(solver: Solver, classes: Container[int], value: int, name: str) ->
     kind = solver.kinds[value]
     if kind in _INSTANCES:
         cls = solver.parts[value][0]
-        if (member := _member(solver, cls, name)) is not None:
+        if (member := solver.class_member(cls, name)) >= 0:
             return (member,)
         return () if not classes or (home := _home(solver, classes, cls)) is None else (-1 - home,)
     member = solver.members.get((solver.parts[value][0], name))

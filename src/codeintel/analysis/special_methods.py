@@ -78,13 +78,12 @@ class SpecialMethods(Calls):
         if name not in self.special_names:
             return -1
         for meta in self.metaclasses(self.parts[value][0]):
-            order = self.order(meta)
-            if any((each, name) in self.members for each in order):
+            if self.has_member(meta, name):
                 own = self.attributes[f"{name} of its class"]
                 slot = own.get(value)
                 if slot is None:
                     slot = own[value] = self.slot()
-                    self._look_up(order, name, slot, value, meta)
+                    self._look_up(self.order(meta), name, slot, value, meta)
                 return slot
         return -1
 
@@ -298,9 +297,10 @@ class SpecialMethods(Calls):
         super()._instance_attribute(value, cls, name, slot)
         if self.has(value, "__getattribute__"):
             self.answer_missing(cls, "__getattribute__", name, slot, value)
-        elif not self.has(value, "__getattr__") or name.startswith("__"):
-            return
-        elif not self.has_member(cls, name, is_open=self.kinds[value] == Kind.OPEN):
+        elif (
+            self.has(value, "__getattr__") and not name.startswith("__")
+            and not self.has_member(cls, name, is_open=self.kinds[value] == Kind.OPEN)
+        ):  # fmt: skip
             if name in self.stored:
                 self.unanswered.append((value, name, slot))
             else:
@@ -332,19 +332,15 @@ class SpecialMethods(Calls):
         if not self.has(value, "__get__"):
             self.put(slot, value)
             return
-        for each in self.order(self.parts[value][0]):
-            if (member := self.members.get((each, "__get__"))) is not None:
-                self.getters[slot].add(-1 - member)
-                break
+        if (member := self.class_member(self.parts[value][0], "__get__")) >= 0:
+            self.getters[slot].add(-1 - member)
         given = [self.holding(receiver) if receiver >= 0 else -1, self.holding(self.value(Kind.CLASS, cls))]
         self.watch(self.attribute(value, "__get__"), self.call, Call(-1, slot, "property", given))
 
     def store_through(self, value: int, source: int, name: str) -> None:
         """What storing an attribute of an instance calls."""
-        for each in self.order(self.parts[value][0]):
-            if (member := self.members.get((each, name))) is not None:
-                self.watch(member, self._set_through, value, source)
-                break
+        if (member := self.class_member(self.parts[value][0], name)) >= 0:
+            self.watch(member, self._set_through, value, source)
         if self.has(value, "__setattr__"):
             self.call_method(value, "__setattr__", source, -1, [self.holding(self.constant(f"'{name}")), source])
 
@@ -359,10 +355,8 @@ class SpecialMethods(Calls):
         """What `del value.name` calls."""
         if self.kinds[value] not in _INSTANCES:
             return
-        for each in self.order(self.parts[value][0]):
-            if (member := self.members.get((each, name))) is not None:
-                self.watch(member, self._delete_through, value, site)
-                break
+        if (member := self.class_member(self.parts[value][0], name)) >= 0:
+            self.watch(member, self._delete_through, value, site)
         if self.has(value, "__delattr__"):
             self.call_method(value, "__delattr__", site, -1, [self.holding(self.constant(f"'{name}"))])
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from codeintel.arrays import distinct, without_repeats
 from codeintel.errors import DamagedObjectError
 from codeintel.hamilton_pipeline.stored_rows import SHOWN, repeats, shown
 from codeintel.relspec.pipeline import Contract, Reference, allowed_rule
@@ -214,10 +215,10 @@ class _Check:
         if not (fresh := _together(added)).size:
             return fresh
         if before:  # each fresh value stands in its own bucket once, and must in no other
-            ordered = np.unique(fresh)
+            ordered = distinct(fresh)
             fresh = _together(_within(values(part), ordered) for part in now.values())
         seen = np.sort(fresh)
-        return np.unique(seen[1:][seen[1:] == seen[:-1]])
+        return without_repeats(seen[1:][seen[1:] == seen[:-1]])
 
     def check_found(self, reference: Reference, strays: _Strays) -> None:
         """What refers out of its bucket is found in some other. What was so before still is, unless it was lost."""
@@ -230,10 +231,10 @@ class _Check:
         for bucket in sorted(self.changed(target) & before.keys()):
             old = self.values(target, before[bucket], column)
             lost.append(_beyond(old, self.values(target, now[bucket], column)) if bucket in now else old)
-        if (gone := np.unique(_together(lost))).size:
+        if (gone := distinct(_together(lost))).size:
             every = _together(strays.by_bucket.values())
             away = _together([away, _within(every, gone)])
-        away = np.unique(away)
+        away = distinct(away)
         for part in now.values():
             if not len(away):
                 return
@@ -269,7 +270,7 @@ class _Strays:
     @classmethod
     def of(cls, table: pa.Table) -> _Strays:
         buckets, values = table.column("bucket").to_numpy(), _values(table.column("value"))
-        return cls({int(bucket): values[buckets == bucket] for bucket in np.unique(buckets)})
+        return cls({int(bucket): values[buckets == bucket] for bucket in distinct(buckets)})
 
     def table(self) -> pa.Table:
         """Columns bucket and value, sorted."""
@@ -298,15 +299,8 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
 
 def _distinct(column: pa.ChunkedArray) -> np.ndarray:
     """Sorted; a column that leads its table's key is so already."""
-    values = _without_repeats(_values(column))
-    if not np.any(values[1:] < values[:-1]):
-        return values
-    return np.sort(pc.unique(pa.array(values)).to_numpy()) if values.dtype.kind == "i" else np.unique(values)
-
-
-def _without_repeats(values: np.ndarray) -> np.ndarray:
-    """Of neighbours that are equal the first."""
-    return values[np.concatenate((np.ones(min(len(values), 1), bool), values[1:] != values[:-1]))]
+    values = without_repeats(_values(column))
+    return distinct(values) if np.any(values[1:] < values[:-1]) else values
 
 
 def _within(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:

@@ -237,7 +237,7 @@ def _write(table: pa.Table, form: Format, file: object) -> None:
 def read_partition(
     objects: Path, part: Partition, columns: Sequence[str] | None = None, *, coded: bool = False
 ) -> pa.Table:
-    """The rows of one partition; the texts of a Parquet file as dictionaries, if they may be `coded`.
+    """The rows of one partition; if they may be `coded`, chosen columns of texts in a Parquet file as dictionaries.
 
     Raises DamagedObjectError if its object is missing or other than it was written.
     """
