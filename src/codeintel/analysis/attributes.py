@@ -12,7 +12,7 @@ from itertools import islice
 
 from codeintel.analysis.mro import linearised
 from codeintel.analysis.program import CLASS, FUNCTION, GENERATOR, LAMBDA, MODULE, Modules, Program
-from codeintel.analysis.values import WIDE, Kind, Values
+from codeintel.analysis.values import INSTANCES, WIDE, Kind, Values
 
 Exports = Mapping[str, tuple[frozenset[str], bool]]
 BASES = Mapping[int, Sequence[int | str]]
@@ -20,7 +20,6 @@ MOST_CLASSES = 12  # that `__class__` of a value of an open type is
 MOST_NAMES = 200  # of attributes that a computed name may mean
 DEPTH = 6  # attributes of attributes of something external that are told apart
 _FUNCTION_KINDS = (Kind.FUNCTION, Kind.PARTIAL)
-_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 # Bases that say what a class is, and hand it no methods that anybody calls by name.
 _MARKERS = frozenset({
     "builtins.object", "abc.ABC", "enum.Enum", "enum.IntEnum", "enum.StrEnum", "enum.Flag", "enum.IntFlag",
@@ -276,7 +275,7 @@ class Attributes(Values):
         elif kind == Kind.PROPERTY and receiver >= 0:
             getter, *descriptor = self.parts[value]
             self.read_property(getter, descriptor[0] if descriptor else -1, receiver, slot)
-        elif kind in _INSTANCES and "__get__" in self.special_names:
+        elif kind in INSTANCES and "__get__" in self.special_names:
             self.read_descriptor(value, slot, receiver, cls)
         else:
             self.put(slot, value)

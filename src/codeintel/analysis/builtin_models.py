@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from codeintel.analysis.calls import Call
 from codeintel.analysis.made_classes import MadeClasses
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
 _TYPES = ("str", "int", "float", "bytes", "bool", "bytearray", "complex", "memoryview", "range", "object")
 _CONTAINERS = ("list", "tuple", "set", "dict", "frozenset")
@@ -225,7 +225,7 @@ class Models(MadeClasses):
             self.watch(call.positional[0], self._iterator, call)
 
     def _iterator(self, value: int, call: Call) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+        if self.kinds[value] in INSTANCES:
             self.call_method(value, "__iter__", call.site, call.result, [])
         elif len(call.positional) > 1:
             self.call_back(call, call.positional[0], [], self.slot())
@@ -288,7 +288,7 @@ class Models(MadeClasses):
     def store(self, value: int, source: int, name: str) -> None:
         """An attribute of a value is set to what `source` holds."""
         kind, parts = self.kinds[value], self.parts[value]
-        if kind in (Kind.INSTANCE, Kind.OPEN):
+        if kind in INSTANCES:
             self.flow(source, self.stored_on_instances(parts[0], name))
             self.store_through(value, source, name)
         elif kind == Kind.CLASS or kind == Kind.MODULE:
@@ -312,7 +312,7 @@ class Models(MadeClasses):
             self.make_class(call)
 
     def _type_of(self, value: int, call: Call) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) and call.result >= 0:
+        if self.kinds[value] in INSTANCES and call.result >= 0:
             self.flow(self.attribute(value, "__class__"), call.result)
 
     def model_super(self, call: Call) -> None:

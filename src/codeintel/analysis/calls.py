@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from codeintel.analysis.containers import Containers
 from codeintel.analysis.program import CLASS, GENERATOR, MODULE, PARAMETERS
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
 _NO_KEYWORDS: Mapping[str, int] = MappingProxyType({})
 _RECEIVER = (1 << 32) - 1
@@ -390,7 +390,7 @@ class Calls(Containers):
         return self.value(Kind.CONSTANT, "str" if key.startswith("'") else "int", key)
 
     def _step(self, value: int, target: int, site: int) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+        if self.kinds[value] in INSTANCES:
             self.call_method(value, "__next__", site, target, [])
             self.call_method(value, "__anext__", site, target, [])
         else:
@@ -399,7 +399,7 @@ class Calls(Containers):
     def enter(self, value: int, target: int, site: int) -> None:
         """What `with` binds."""
         kind = self.kinds[value]
-        if kind in (Kind.INSTANCE, Kind.OPEN):
+        if kind in INSTANCES:
             for name in ("__enter__", "__aenter__"):
                 self.call_method(value, name, site, target, [])
             for name in ("__exit__", "__aexit__"):

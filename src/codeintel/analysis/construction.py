@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codeintel.analysis.calls import Call
 from codeintel.analysis.special_methods import SpecialMethods
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
 
 class Construction(SpecialMethods):
@@ -47,7 +47,7 @@ class Construction(SpecialMethods):
     def _made(self, value: int, cls: int, call: Call) -> None:
         if call.result >= 0:
             self.put(call.result, value)
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) and cls in self.order(self.parts[value][0]):
+        if self.kinds[value] in INSTANCES and cls in self.order(self.parts[value][0]):
             self.initialise(value, call)
 
     def initialise(self, instance: int, call: Call) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codeintel.analysis.attributes import Attributes, is_class_like
-from codeintel.analysis.values import Handler, Kind
+from codeintel.analysis.values import INSTANCES, Handler, Kind
 
 _KEYED = ("list", "tuple", "dict")
 
@@ -150,7 +150,7 @@ class Containers(Attributes):
                 self.watch(other, self._item_at, value, target)
             else:
                 self.flow(self.all_in(value), target)
-        elif kind in (Kind.INSTANCE, Kind.OPEN):
+        elif kind in INSTANCES:
             self.call_method(value, "__getitem__", target, target, [other] if other >= 0 else [])
         elif kind == Kind.CLASS:
             self.put(target, value)  # Generic[T]
@@ -177,7 +177,7 @@ class Containers(Attributes):
                 self.flow(other, self.keys_of(value))
             else:
                 self.flow(source, self.unknown_of(value))
-        elif kind in (Kind.INSTANCE, Kind.OPEN):
+        elif kind in INSTANCES:
             self.call_method(value, "__setitem__", source, -1, [-1, source])
 
     def _set_item_at(self, key: int, container: int, source: int) -> None:
@@ -185,7 +185,7 @@ class Containers(Attributes):
 
     def slice(self, value: int, target: int, span: str | None) -> None:
         """`target` gets a container of the elements of `value` in `span`."""
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+        if self.kinds[value] in INSTANCES:
             self.call_method(value, "__getitem__", target, target, [])
             return
         if self.kinds[value] != Kind.CONTAINER:

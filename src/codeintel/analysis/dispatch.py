@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 
 from codeintel.analysis.calls import Call
 from codeintel.analysis.iterable_models import IterableModels
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
 _DISPATCHING = {"functools.singledispatch": 0, "functools.singledispatchmethod": 1}
-_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _DATA = (Kind.CONSTANT, Kind.BUILTIN, Kind.CONTAINER, Kind.GENERATOR)
 _TYPES = (Kind.CLASS, Kind.EXTERNAL, Kind.ALIAS, Kind.QUOTED)
 _UNIONS = ("Union", "Optional")
@@ -200,7 +199,7 @@ class Dispatch(IterableModels):
     def _classes_of(self, value: int) -> Sequence[int | str] | None:
         """The classes that a value is an instance of, the nearest first; None if nobody knows."""
         kind, parts = self.kinds[value], self.parts[value]
-        if kind in _INSTANCES:
+        if kind in INSTANCES:
             return [*self.order(parts[0]), *self.outside(self.order(parts[0])), "builtins.object"]
         if kind == Kind.CLASS:
             return ["builtins.type", "builtins.object"]
@@ -214,7 +213,7 @@ class Dispatch(IterableModels):
     def _may_be(self, value: int, kind: int, each: int | str) -> bool:
         """Whether a value may be an instance of a class that is none of those it is known to inherit from."""
         if isinstance(each, int):
-            return kind in _INSTANCES and self._is_structural(each)
+            return kind in INSTANCES and self._is_structural(each)
         home, _, name = each.rpartition(".")
         if kind == Kind.RESULT:
             return home != "builtins"

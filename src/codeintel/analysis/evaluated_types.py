@@ -10,14 +10,13 @@ import numpy as np
 from codeintel.analysis.program import PARAMETERS
 from codeintel.analysis.resolution_rows import HALF, ResolutionRows
 from codeintel.analysis.solver import Solver
-from codeintel.analysis.values import Kind, type_path
+from codeintel.analysis.values import INSTANCES, Kind, type_path
 from codeintel.arrays import distinct
 from codeintel.hashing import external_id
 
 _GIVES = (*PARAMETERS, "copy", "call", "load", "item", "slice", "unpack", "iterate", "enter", "caught", "special")
 _SURE, _UNSURE = 0.9, 0.6  # one type, several
-_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
-_TYPED = (*_INSTANCES, Kind.CONTAINER, Kind.CONSTANT, Kind.BUILTIN, Kind.GENERATOR, Kind.RESULT)
+_TYPED = (*INSTANCES, Kind.CONTAINER, Kind.CONSTANT, Kind.BUILTIN, Kind.GENERATOR, Kind.RESULT)
 
 
 def add_types(solver: Solver, rows: ResolutionRows) -> None:
@@ -64,9 +63,9 @@ def _types(solver: Solver, rows: ResolutionRows) -> np.ndarray:
 
 def _type(solver: Solver, kind: int, of: Any) -> tuple[int, str, str]:  # a class, or a name
     """Id, kind and name of the class that values of a kind are instances of."""
-    if kind in _INSTANCES and (of := solver.defined_as(of)) >= 0:
+    if kind in INSTANCES and (of := solver.defined_as(of)) >= 0:
         return int(solver.program.ids[of]), "class", solver.name[of]
-    if kind in _INSTANCES:
+    if kind in INSTANCES:
         return external_id("builtins.object"), "external", "builtins.object"
     name = "types.GeneratorType" if kind == Kind.GENERATOR else str(of) if kind == Kind.RESULT else type_path(of)
     return external_id(name), "external", name

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from codeintel.analysis.calls import Call
 from codeintel.analysis.construction import Construction
 from codeintel.analysis.program import CLASS
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
 _DATACLASSES = frozenset({
     "dataclasses.dataclass", "attr.s", "attr.attrs", "attr.dataclass", "attr.define", "attr.frozen", "attr.mutable",
@@ -265,9 +265,7 @@ class GeneratedClasses(Construction):
         if name in _OF_TUPLES:
             kind = self.kinds[value]
             is_class = kind == Kind.RECORD or (kind == Kind.CLASS and self.parts[value][0] in self.tuples)
-            is_tuple = value in self.field_names or (
-                kind in (Kind.INSTANCE, Kind.OPEN) and self.parts[value][0] in self.tuples
-            )
+            is_tuple = value in self.field_names or (kind in INSTANCES and self.parts[value][0] in self.tuples)
             if is_class if name == "_make" else is_tuple:
                 slot = self.attributes[name][value] = self.slot()
                 self.put(slot, self.value(Kind.GETTER, name, value))
@@ -299,7 +297,7 @@ class GeneratedClasses(Construction):
 
     def _place(self, value: int, key: str | None) -> list[str]:
         """The names of the fields of an instance that a key, or any key, leads to."""
-        names = self.tuples.get(self.parts[value][0], ()) if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN) else ()
+        names = self.tuples.get(self.parts[value][0], ()) if self.kinds[value] in INSTANCES else ()
         if key is None or not names:
             return [*names]
         at = int(key) if key.removeprefix("-").isdecimal() else len(names)

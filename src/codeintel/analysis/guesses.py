@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from codeintel.analysis.library_models import LibraryModels
 from codeintel.analysis.program import CLASS
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
 CANDIDATES = 4  # classes, none of them below another, that may have what is read from a value
 MOST_BELOW = 100  # classes below one of them
@@ -39,7 +39,7 @@ class Guesses(LibraryModels):
             cls = definition
             while cls >= 0 and self.sort[cls] != CLASS:
                 cls = self.around[cls]
-            if cls >= 0 and any(self.kinds[v] in (Kind.INSTANCE, Kind.OPEN) for v in self.held(target)):
+            if cls >= 0 and any(self.kinds[v] in INSTANCES for v in self.held(target)):
                 self.homes_of[name or ""].add(cls)
 
     def guess(self) -> None:

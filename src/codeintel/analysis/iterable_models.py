@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from codeintel.analysis.builtin_models import Models
 from codeintel.analysis.calls import Call
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
 
 class IterableModels(Models):
@@ -111,7 +111,7 @@ class IterableModels(Models):
             self.watch(call.positional[0], self._reversed, call)
 
     def _reversed(self, value: int, call: Call) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+        if self.kinds[value] in INSTANCES:
             self.call_first(value, "__reversed__", call.site, call.result)
         else:
             self._gives(call, value)
@@ -122,7 +122,7 @@ class IterableModels(Models):
                 self.watch(slot, self._printed, call.site)
 
     def _printed(self, value: int, site: int) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+        if self.kinds[value] in INSTANCES:
             self.call_first(value, "__str__", site, -1)
 
     def model_largest(self, call: Call) -> None:

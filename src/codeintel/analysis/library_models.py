@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from codeintel.analysis.calls import Call
 from codeintel.analysis.dispatch import Dispatch
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
 # What a builtin asks its first argument for.
 _ASKED = {
@@ -207,7 +207,7 @@ class LibraryModels(Dispatch):
             super().enter(value, target, site)
 
     def _close(self, value: int, site: int) -> None:
-        if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN):
+        if self.kinds[value] in INSTANCES:
             self.call_method(value, "close", site, -1, [])
 
     def new_attribute(self, value: int, name: str) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from codeintel.analysis.annotations import Annotations
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
-_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _FUNCTIONS = (Kind.FUNCTION, Kind.BOUND, Kind.PARTIAL, Kind.METHOD)
 # Of these builtins no function is an instance.
 _DATA = frozenset(
@@ -77,7 +76,7 @@ class Narrowing(Annotations):
     def _as_instance(self, value: int, cls: int | str) -> int | None:
         """The value as an instance of a class; None if it cannot be one."""
         kind, parts = self.kinds[value], self.parts[value]
-        if kind in _INSTANCES:
+        if kind in INSTANCES:
             if isinstance(cls, str):
                 bases = {base for each in self.order(parts[0]) for base in self.bases.get(each, ())}
                 may = cls in bases or cls == "builtins.object" or kind == Kind.OPEN or not cls.startswith("builtins.")
@@ -101,7 +100,7 @@ class Narrowing(Annotations):
 
     def _surely(self, value: int, cls: int | str) -> bool:
         kind, parts = self.kinds[value], self.parts[value]
-        if kind in _INSTANCES:
+        if kind in INSTANCES:
             return cls in self.order(parts[0]) or any(cls in self.bases.get(each, ()) for each in self.order(parts[0]))
         if kind in (Kind.CONSTANT, Kind.BUILTIN, Kind.CONTAINER):
             return cls == f"builtins.{parts[0]}"
@@ -136,7 +135,7 @@ class Narrowing(Annotations):
         kind = self.kinds[value]
         if kind in _FUNCTIONS or kind in (Kind.CLASS, Kind.CALLABLE):
             return True
-        if kind in _INSTANCES:
+        if kind in INSTANCES:
             known = self.has(value, "__call__")
             return True if known else (None if self.outside(self.order(self.parts[value][0])) else False)
         return False if kind in (Kind.CONSTANT, Kind.CONTAINER, Kind.MODULE, Kind.GENERATOR) else None
@@ -159,7 +158,7 @@ class Narrowing(Annotations):
         if kind in (Kind.CONSTANT, Kind.BUILTIN, Kind.CONTAINER):
             if position == 0:
                 self.put(target, value)
-        elif kind in _INSTANCES:
+        elif kind in INSTANCES:
             names = self._match_args(parts[0])
             if position < len(names):
                 self.flow(self.attribute(value, names[position]), target)

@@ -13,12 +13,11 @@ from functools import cache
 from codeintel.analysis.program import CLASS
 from codeintel.analysis.resolution_rows import ResolutionRows
 from codeintel.analysis.solver import Solver
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 from codeintel.hashing import fields, hashed
 
-_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _NAMESPACES = (Kind.CLASS, Kind.MODULE)
-_HAVING = (*_INSTANCES, *_NAMESPACES)
+_HAVING = (*INSTANCES, *_NAMESPACES)
 
 
 def add_references(solver: Solver, rows: ResolutionRows) -> None:
@@ -38,7 +37,7 @@ def _homes(solver: Solver) -> dict[str, dict[int, int]]:
         while cls >= 0 and solver.sort[cls] != CLASS:
             cls = solver.around[cls]
         if cls >= 0 and any(
-            solver.kinds[v] in _INSTANCES and cls in solver.order(solver.parts[v][0]) for v in solver.held(target)
+            solver.kinds[v] in INSTANCES and cls in solver.order(solver.parts[v][0]) for v in solver.held(target)
         ):
             found[name or ""][cls] = path
     return found
@@ -65,7 +64,7 @@ def _home(solver: Solver, classes: Container[int], cls: int) -> int | None:
 def _assigned(solver: Solver, classes: Container[int], value: int, name: str) -> Iterable[int]:
     """What an attribute that nothing led to is: a binding, or -1 - the class, of those that assign to it, it is of."""
     kind = solver.kinds[value]
-    if kind in _INSTANCES:
+    if kind in INSTANCES:
         cls = solver.parts[value][0]
         if (member := solver.class_member(cls, name)) >= 0:
             return (member,)

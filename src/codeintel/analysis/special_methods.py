@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codeintel.analysis.calls import Call, Calls
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, Kind
 
-_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _ASKABLE = (Kind.INSTANCE, Kind.OPEN, Kind.CLASS)
 _OPERATORS = ("add", "sub", "mul", "matmul", "truediv", "mod", "pow", "lshift", "rshift", "or", "xor", "and",
               "floordiv")  # fmt: skip
@@ -64,7 +63,7 @@ class SpecialMethods(Calls):
 
     def has(self, value: int, name: str) -> bool:
         """Whether the class of an instance, or one below it where it is open, has a method of its own."""
-        if name not in self.special_names or self.kinds[value] not in _INSTANCES:
+        if name not in self.special_names or self.kinds[value] not in INSTANCES:
             return False
         found = self.has_method.get((value, name))
         if found is None:
@@ -159,7 +158,7 @@ class SpecialMethods(Calls):
                 steps = self.slot()
                 self.call_method(value, name, target, steps, [])
                 self.watch(steps, self.returned_by, target)
-        elif kind in _INSTANCES:
+        elif kind in INSTANCES:
             if name != plain and self.has(value, name):
                 self.call_method(value, name, target, target, given)
             elif self.has(value, plain) or self.outside(self.order(self.parts[value][0])):
@@ -353,7 +352,7 @@ class SpecialMethods(Calls):
 
     def delete(self, value: int, site: int, name: str) -> None:
         """What `del value.name` calls."""
-        if self.kinds[value] not in _INSTANCES:
+        if self.kinds[value] not in INSTANCES:
             return
         if (member := self.class_member(self.parts[value][0], name)) >= 0:
             self.watch(member, self._delete_through, value, site)

@@ -72,6 +72,8 @@ class Kind:
     GETTER = 25  # what `operator.itemgetter` and its like give
 
 
+INSTANCES = (Kind.INSTANCE, Kind.OPEN)  # of a class of the program
+
 Handler = Callable[..., None]  # called with each new value and arguments
 _Watcher = tuple[Any, ...]  # a handler and its arguments
 
@@ -153,7 +155,7 @@ class Values:
 
     def receive(self, slot: int, value: int) -> None:
         """`put` a receiver into a slot of `self`, unless it stands for any instance already."""
-        if slot not in self.opened or self.kinds[value] not in _INSTANCES:
+        if slot not in self.opened or self.kinds[value] not in INSTANCES:
             self.put(slot, value)
 
     def pour(self, slot: int, values: frozenset[int]) -> None:
@@ -193,7 +195,7 @@ class Values:
         """What of `new` is still added to a slot that grows large."""
         kinds, parts = self.kinds, self.parts
         if len(have) + len(new) > RECEIVERS and (instance := self.receivers.get(slot)) is not None:
-            kept = frozenset(v for v in new if kinds[v] not in _INSTANCES)
+            kept = frozenset(v for v in new if kinds[v] not in INSTANCES)
             if len(kept) == len(new):
                 return new
             self.opened.add(slot)
@@ -342,5 +344,4 @@ def type_path(name: str) -> str:
 
 
 _UNUSED = 4
-_INSTANCES = (Kind.INSTANCE, Kind.OPEN)
 _EMPTY: frozenset[int] = frozenset()
