@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
+from gc import set_threshold
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -693,6 +694,7 @@ def main() -> NoReturn:
     os.environ.setdefault("HAMILTON_AUTOLOAD_EXTENSIONS", "0")  # noqa: TID251 - read by Hamilton when it is imported
     # The allocator of Arrow and DataFusion would clear 2 MB for the smallest table; workers inherit this.
     os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")  # noqa: TID251 - read by the allocator when it is loaded
+    set_threshold(100_000)  # what a command makes is hardly ever in cycles, and looking for them takes 2 % of it
     try:
         app()
     except SystemExit as left:

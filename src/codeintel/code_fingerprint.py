@@ -286,17 +286,45 @@ def _syntax(module: str) -> _Syntax:
     return _KEPT[key]
 
 
-def _is_told(node: ast.AST) -> bool:
-    """Whether a node can say what a module imports or have a docstring: nine of ten do neither."""
-    return isinstance(
-        node,
-        (ast.Import, ast.ImportFrom, ast.Call, ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef),
-    )
+_FIELDS = {
+    kind: tuple(field for field in kind._fields if field != "ctx")  # a place in the tree says which it is
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _written(node: ast.AST, text: list[str], importing: list[ast.AST]) -> None:
+    """Add to `text` a tree without positions and docstrings, and to `importing` what of it may import modules.
+
+    `ast.dump` and `ast.walk` take twice as long, and most of the time that a first plan takes.
+    """
+    if isinstance(node, (ast.Call, ast.Import, ast.ImportFrom)):
+        importing.append(node)
+    elif isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:] or [ast.Pass()]
+    text.append(type(node).__name__)
+    for field in _FIELDS[type(node)]:
+        value = getattr(node, field, None)
+        if type(value) is list:
+            text.append("[")
+            for each in value:
+                if isinstance(each, ast.AST):
+                    _written(each, text, importing)
+                else:
+                    text.append(repr(each))
+            text.append("]")
+        elif isinstance(value, ast.AST):
+            _written(value, text, importing)
+        else:
+            text.append(repr(value))
 
 
 def _parsed(source: bytes, package: str) -> _Syntax:
-    tree, names, is_known = ast.parse(source), set[str](), True
-    for node in filter(_is_told, ast.walk(tree)):
+    tree, text, importing = ast.parse(source), list[str](), list[ast.AST]()
+    _written(tree, text, importing)
+    names, is_known = set[str](), True
+    for node in importing:
         match node:
             case ast.Import():
                 names |= {alias.name for alias in node.names}
@@ -313,12 +341,9 @@ def _parsed(source: bytes, package: str) -> _Syntax:
                         names.add(name)
                     case _:
                         is_known = False
-            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                if ast.get_docstring(node, clean=False) is not None:
-                    node.body = node.body[1:] or [ast.Pass()]
     reads_system = any(name.partition(".")[0] == "os" for name in names)
     variables = frozenset(_variables(tree) if reads_system else ())
-    return _Syntax(digest(ast.dump(tree)) if is_known else "", frozenset(names), variables)
+    return _Syntax(digest("\n".join(text)) if is_known else "", frozenset(names), variables)
 
 
 def _variables(tree: ast.Module) -> Iterator[str | None]:

@@ -33,21 +33,20 @@ def digest_bytes(*chunks: bytes | memoryview) -> str:
 
 def _encoded(value: object) -> bytes:
     match value:
-        case None | bool() | int() | float():
-            body = repr(value).encode()
         case str():
-            body = value.encode("utf-8", "surrogatepass")
-        case bytes():
-            body = value
-        case Path():
-            body = bytes(value)
-        case Mapping():
-            body = b"".join(sorted(_encoded(item) for item in value.items()))
-        case Set():
-            body = b"".join(sorted(map(_encoded, value)))
+            kind, body = type(value).__name__, value.encode("utf-8", "surrogatepass")
+        case None | bool() | int() | float():
+            kind, body = type(value).__name__, repr(value).encode()
         case tuple() | list():
-            body = b"".join(map(_encoded, value))
+            kind, body = type(value).__name__, b"".join(map(_encoded, value))
+        case bytes():
+            kind, body = type(value).__name__, value
+        case Mapping():
+            kind, body = "map", b"".join(sorted(_encoded(item) for item in value.items()))
+        case Set():
+            kind, body = "set", b"".join(sorted(map(_encoded, value)))
+        case Path():
+            kind, body = type(value).__name__, bytes(value)
         case _:
             raise TypeError(f"{type(value).__qualname__} has no stable digest")
-    kind = "map" if isinstance(value, Mapping) else "set" if isinstance(value, Set) else type(value).__name__
     return f"{kind}:{len(body)}:".encode() + body

@@ -142,11 +142,7 @@ def _classes() -> list[type[ast.AST]]:
     found = [value for value in vars(ast).values() if isinstance(value, type) and issubclass(value, ast.AST)]
     found.append(Unparsed)
     return sorted(
-        {
-            cls
-            for cls in found
-            if re.fullmatch(rf"{cls.__name__}(\(.*\))?", cls.__doc__ or "", re.DOTALL) and not issubclass(cls, barred)
-        },
+        {cls for cls in found if (cls.__doc__ or "").partition("(")[0] == cls.__name__ and not issubclass(cls, barred)},
         key=lambda cls: cls.__name__,
     )
 

@@ -155,8 +155,9 @@ class ExtractJob:
         """New facts and kept ones by bucket, files in the order of the source; and what held the kept ones."""
         fresh = dict(split_by_bucket(conformed(found, table.schema)))
         schema = pa.schema([f for f in table.schema if f.name != "bucket"])
+        nothing = schema.empty_table()
         for bucket, files in split_by_bucket(rows):
-            new, old = fresh.get(bucket, schema.empty_table()), None
+            new, old = fresh.get(bucket, nothing), None
             if bucket in kept and name in kept[bucket].tables:
                 old, before = kept[bucket].tables[name]
                 facts = _by_file(new.cast(schema)) | {
@@ -165,7 +166,7 @@ class ExtractJob:
                     if path in kept[bucket].paths
                 }
                 parts = [part for path in files.column("path").to_pylist() for part in facts.get(path, ())]
-                new = pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
+                new = pa.concat_tables([nothing, *parts]).combine_chunks()
             if new.num_rows:
                 yield bucket, new, old
 

@@ -260,7 +260,7 @@ def _read(content: pa.Buffer | bytes, form: Format, columns: Sequence[str] | Non
             return file.read(None if columns is None else list(columns), use_threads=False)
     options = pa.ipc.IpcReadOptions(use_threads=False)
     reader = pa.ipc.open_file(pa.BufferReader(content), options=options)
-    if columns is not None:  # what is not asked for is not decompressed
+    if columns is not None and len(columns) < len(reader.schema):  # what is not asked for is not decompressed
         options.included_fields = [reader.schema.names.index(c) for c in columns]
         reader = pa.ipc.open_file(pa.BufferReader(content), options=options)
     table = reader.read_all()
