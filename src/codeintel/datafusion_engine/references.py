@@ -7,6 +7,7 @@ token: every known name counts as read, an over-approximation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -31,6 +32,7 @@ class References:
     sampled: bool = False
 
 
+@lru_cache(maxsize=4096)  # asked for the order of views, and again to check what the engine makes of each
 def references(sql: str) -> References:
     """What `sql` names; all its words if it cannot be parsed."""
     for dialect in _DIALECTS:
