@@ -66,6 +66,12 @@ SUBJECTS = {
     "werkzeug": Subject(
         Release("werkzeug==3.1.9", 0), "src/werkzeug", arguments=("-m", "not dev_server", "-W", "ignore")
     ),
+    "parso": Subject(Release("parso==0.8.7", 0), "parso", tests=("test",)),
+    "lark": Subject(Release("lark==1.3.1", 0), "lark"),
+    "pycparser": Subject(Release("pycparser==3.12", 0), "pycparser"),
+    "cachetools": Subject(Release("cachetools==8.0.1", 0), "src/cachetools"),
+    "h11": Subject(Release("h11==0.16.0", 0), "h11", tests=("h11",)),
+    "tinydb": Subject(Release("tinydb==4.9.0", 0), "tinydb"),
 }
 NEEDS = ("pytest==9.2.0", "hypothesis==6.170.15", "markupsafe==3.0.4", "pyyaml==6.0.3", "simplejson==4.3.0",
          "trio==0.35.0", "ephemeral-port-reserve==1.1.4")  # fmt: skip

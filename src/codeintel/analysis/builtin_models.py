@@ -26,6 +26,7 @@ _METHOD_RESULTS = {
                  "removeprefix", "removesuffix", "zfill", "ljust", "rjust", "center", "expandtabs")
 } | {("str", "encode"): "bytes", ("bytes", "decode"): "str", ("str", "split"): "list", ("str", "rsplit"): "list",
      ("str", "splitlines"): "list"}  # fmt: skip
+_LOOKS_UP = frozenset({"get", "pop", "setdefault", "add", "discard", "remove", "index", "count", "__contains__"})
 _ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popitem", "popleft", "__getitem__")
 
 
@@ -71,6 +72,8 @@ class Models(MadeClasses):
         if name == "dict":
             for key, slot in call.keywords.items():
                 self.flow(slot, self.element(made, f"'{key}"))
+        elif name in ("set", "frozenset") and call.positional:
+            self.look_for(made, call.site, self.unknown_of(made))
 
     def call_back(self, call: Call, function: int, arguments: list[int], result: int) -> None:
         """Something outside calls what a slot holds."""
@@ -116,6 +119,8 @@ class Models(MadeClasses):
             return
         if self.kinds[value] != Kind.CONTAINER:
             return
+        if name in _LOOKS_UP:
+            self.look_for(value, call.site, first)
         if name in ("append", "add", "appendleft") and first >= 0:
             self.flow(first, self.unknown_of(value))
         elif name == "insert" and len(call.positional) > 1 and call.positional[1] >= 0:

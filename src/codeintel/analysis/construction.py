@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from codeintel.analysis.calls import Call
-from codeintel.analysis.special_methods import SpecialMethods
+from codeintel.analysis.keyed_lookups import KeyedLookups
 from codeintel.analysis.values import INSTANCES, Kind
 
 
-class Construction(SpecialMethods):
+class Construction(KeyedLookups):
     """What calling a class does, and what its definition calls."""
 
     def start_construction(self) -> None:

@@ -2,7 +2,9 @@
 
 A library is called from outside, with values that no analysis of the library alone can see. What it does with them
 tells what they are: if only instances of one class, or of classes below it, have every attribute that is read from a
-parameter, then the parameter is such an instance. Names that values of builtin types have too say nothing.
+parameter, then the parameter is such an instance. Names that values of builtin types have too say nothing. From what is
+no parameter, such as an element of what one holds, less is read: it is guessed only to be of a single class that nobody
+inherits from.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ MOST_BELOW = 100  # classes below one of them
 ROUNDS_OF_GUESSES = 2
 _SAYS_NOTHING = (list, dict, set, str, bytes, tuple, int, object, type, BaseException)
 _COMMON = frozenset(name for each in _SAYS_NOTHING for name in dir(each)) | {"read", "write", "close", "__name__"}
-_UNKNOWN = (Kind.OUTSIDE,)
 
 
 class Guesses(LibraryModels):
@@ -29,7 +30,7 @@ class Guesses(LibraryModels):
         self.read_from: dict[int, set[str]] = defaultdict(set)
         rows = self.program["load"]
         for source, name in zip(rows.source, rows.name, strict=True):
-            if source in self.binding_of:
+            if source >= 0 and self._is_unknown(source):
                 self.read_from[source].add(name or "")
         self.having: dict[str, frozenset[int]] = {}
         self.tops: dict[frozenset[str], tuple[int, ...]] = {}
@@ -43,14 +44,19 @@ class Guesses(LibraryModels):
                 self.homes_of[name or ""].add(cls)
 
     def guess(self) -> None:
-        """Put into parameters what they may hold."""
+        """Put into what nothing is known of what it may hold."""
         for slot, names in sorted(self.read_from.items()):
-            if any(self.kinds[value] not in _UNKNOWN for value in self.held(slot)):
-                continue
             telling = frozenset(names) - _COMMON
-            if telling:
-                for cls in self._classes_with(telling):
+            if not telling or not self._is_unknown(slot):
+                continue
+            classes = self._classes_with(telling)
+            if slot in self.binding_of or (len(classes) == 1 and not self.below[classes[0]]):
+                for cls in classes:
                     self.put(slot, self.value(Kind.OPEN, cls))
+
+    def _is_unknown(self, slot: int) -> bool:
+        have = self.sets[slot]
+        return have is None or (len(have) == 1 and self.kinds[min(have)] == Kind.OUTSIDE)
 
     def _classes_with(self, names: frozenset[str]) -> tuple[int, ...]:
         """The classes that have all these attributes, without those that are below another one of them."""

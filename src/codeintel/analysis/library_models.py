@@ -40,6 +40,8 @@ class LibraryModels(Dispatch):
     def call_external(self, path: str, call: Call) -> None:
         if path in _ASKED and call.positional and call.positional[0] >= 0:
             self.watch(call.positional[0], self._asked, path, call)
+            if path == "builtins.hash":
+                self.watch(call.positional[0], self.hash_elements, call.site)
         model = _MODELS.get(path)
         if model is not None:
             model(self, call)

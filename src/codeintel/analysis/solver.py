@@ -22,9 +22,7 @@ ROUNDS = 3  # of resolving bases that are read off classes whose own bases matte
 
 
 class Solver(Guesses):
-    """All values of a program; `run` fills the sets. `known` are those of before anything was guessed."""
-
-    known: list[frozenset[int] | None]
+    """All values of a program; `run` fills the sets."""
 
     def __init__(
         self,
@@ -111,6 +109,7 @@ class Solver(Guesses):
         self.solve()
         self._rows()
         self.find_generated()
+        self.start_lookups()
         self.find_stored_by_text()
         self.callee_of.clear()
         self.start_narrowing()
@@ -132,6 +131,7 @@ class Solver(Guesses):
         for _ in range(ROUNDS_OF_GUESSES):
             self.guess()
             self._settle()
+        self.note_lookups()
         self.forget_edges()
 
     def _settle(self) -> None:
