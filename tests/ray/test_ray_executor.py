@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from codeintel.hamilton_pipeline.modules import tasks
 from codeintel.settings import Settings
 from codeintel.store.directory import ensure_store
 from tests.build.conftest import FILES, write_repository
-from tests.build.kills import killed
+from tests.build.kills import kill, started
 
 pytest.importorskip("ray")
 if sys.platform != "linux":
@@ -77,8 +78,10 @@ def attempts(root: Path) -> list[tuple[str, int]]:
 def test_tables_equal_the_local_builds_cold_and_after_an_edit(
     cluster: two_nodes.Cluster, root: Path, tmp_path: Path
 ) -> None:
+    (root.parent / "meet").touch()
     for edit in (None, "def price_of(good):\n    return 7\n"):
         if edit:
+            (root.parent / "meet").unlink()
             (root / "shop" / "prices.py").write_text(edit)
         remote = built(root, tmp_path / "remote", "ray", cluster.address)
         local = built(root, tmp_path / "local", "local")
@@ -113,14 +116,15 @@ def test_a_raylet_that_is_killed_costs_its_jobs_one_more_run(root: Path, tmp_pat
     hold = root.parent / "hold"
     with two_nodes.two_nodes() as cluster:
 
-        def kill() -> None:
+        def kill_second() -> None:
             while cluster.second not in (root.parent / "diary").read_text():
                 time.sleep(0.01)
             cluster.kill_second()
 
         (root.parent / "diary").touch()
+        (root.parent / "meet").touch()
         hold.write_text(cluster.second)
-        killer = Thread(target=kill, daemon=True)
+        killer = Thread(target=kill_second, daemon=True)
         killer.start()
         result = built(root, tmp_path / "remote", "ray", cluster.address)
         killer.join(10)
@@ -138,7 +142,11 @@ def test_a_driver_that_is_killed_leaves_a_store_that_the_next_build_completes(ro
     store = tmp_path / "store"
     (root / "pyproject.toml").write_text(f"[tool.codeintel]\nbucket_count = {BUCKETS}\njobs = 1\n")
     arguments = ("build", root, "--store", store)
-    assert killed(store, 6.0, *arguments, "--executor", "ray")
+    with started(*arguments, "--executor", "ray") as process:
+        while process.poll() is None and not any((store / "objects").glob("*/*")):
+            time.sleep(0.01)
+        kill(process)
+    assert process.returncode == -signal.SIGKILL
     assert not (store / "current").exists()
     result = codeintel.build(root, store=store, bucket_count=BUCKETS, jobs=1)
     codeintel.build(root, store=tmp_path / "clean", bucket_count=BUCKETS, jobs=1)
