@@ -25,7 +25,8 @@ class KeyedLookups(SpecialMethods):
     def start_lookups(self) -> None:
         """Whatever is looked for with `in`."""
         self.lookups: dict[tuple[int, int], bool] = {}
-        self.keys: dict[int, frozenset[int] | None] = {}  # by slot of keys: what was asked of it
+        self.keys: dict[int, frozenset[int]] = {}  # by slot of keys: what was asked of it
+        self.hashed_at: dict[int, list[tuple[int, int]]] = {}  # by slot of keys: sites, and how deep in tuples it is
         self.as_keys: set[int] = set()
         self.compares_keys = any(map(self.is_answered, _METHODS))
         if not self.compares_keys:
@@ -43,21 +44,20 @@ class KeyedLookups(SpecialMethods):
             self._hash(site, key, 0)
         elif self.parts[value][0] in _LISTED:
             self.lookups.setdefault((site, key), False)
-            self.keys.setdefault(key)
+            self.keys.setdefault(key, frozenset())
 
     def _hash(self, site: int, key: int, depth: int) -> None:
         if not self.lookups.get((site, key)):
             self.lookups[site, key] = True
-            self.keys.setdefault(key)
-            if depth < _DEEPEST:
-                self.watch(key, self.hash_elements, site, depth)
+            self.keys[key] = frozenset()  # what it holds by now has to be looked at for this site, too
+            self.hashed_at.setdefault(key, []).append((site, depth))
 
     def hash_elements(self, value: int, site: int, depth: int = 0) -> None:
         """What a tuple holds is hashed with it."""
         if self.compares_keys and self.kinds[value] == Kind.CONTAINER and self.parts[value][0] == "tuple":
             waiting = self.unopened.get(value)  # what a display holds, without looking into it
             for slot in [source for source, *_ in waiting] if waiting else [self.all_in(value)]:
-                if slot >= 0:
+                if slot >= 0 and depth < _DEEPEST:
                     self._hash(site, slot, depth + 1)
 
     def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
@@ -72,15 +72,20 @@ class KeyedLookups(SpecialMethods):
 
     def ask(self) -> bool:
         """Ask what is a key by now, too."""
-        found, sets = super().ask(), self.sets
+        found, sets, kinds, known = super().ask(), self.sets, self.kinds, len(self.lookups)
         for slot, before in list(self.keys.items()):
             now = sets[slot]
-            if now is not before and now is not None:
-                self.keys[slot] = now
-                for value in sorted(now - self.as_keys):
+            if now is before or now is None:
+                continue
+            self.keys[slot] = now
+            for value in sorted(now - before):
+                if kinds[value] == Kind.CONTAINER:
+                    for site, depth in list(self.hashed_at.get(slot, ())):
+                        self.hash_elements(value, site, depth)
+                elif value not in self.as_keys:
                     self.as_keys.add(value)
                     found |= self._ask_key(value)
-        return found
+        return found or len(self.lookups) > known
 
     def _ask_key(self, value: int) -> bool:
         """Let the methods of a key run, for what flows there: it is compared with its like."""
