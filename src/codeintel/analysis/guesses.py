@@ -2,9 +2,7 @@
 
 A library is called from outside, with values that no analysis of the library alone can see. What it does with them
 tells what they are: if only instances of one class, or of classes below it, have every attribute that is read from a
-parameter, then the parameter is such an instance. Names that values of builtin types have too say nothing. From what is
-no parameter, such as an element of what one holds, less is read: it is guessed only to be of a single class that nobody
-inherits from.
+parameter, then the parameter is such an instance. Names that values of builtin types have too say nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ class Guesses(LibraryModels):
         self.read_from: dict[int, set[str]] = defaultdict(set)
         rows = self.program["load"]
         for source, name in zip(rows.source, rows.name, strict=True):
-            if source >= 0 and self._is_unknown(source):
+            if source in self.binding_of and self._is_unknown(source):
                 self.read_from[source].add(name or "")
         self.having: dict[str, frozenset[int]] = {}
         self.tops: dict[frozenset[str], tuple[int, ...]] = {}
@@ -44,14 +42,11 @@ class Guesses(LibraryModels):
                 self.homes_of[name or ""].add(cls)
 
     def guess(self) -> None:
-        """Put into what nothing is known of what it may hold."""
+        """Put into parameters what they may hold."""
         for slot, names in sorted(self.read_from.items()):
             telling = frozenset(names) - _COMMON
-            if not telling or not self._is_unknown(slot):
-                continue
-            classes = self._classes_with(telling)
-            if slot in self.binding_of or (len(classes) == 1 and not self.below[classes[0]]):
-                for cls in classes:
+            if telling and self._is_unknown(slot):
+                for cls in self._classes_with(telling):
                     self.put(slot, self.value(Kind.OPEN, cls))
 
     def _is_unknown(self, slot: int) -> bool:
