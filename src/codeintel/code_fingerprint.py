@@ -342,10 +342,10 @@ def _parsed(source: bytes, package: str) -> _Syntax:
                     case _:
                         is_known = False
     reads_system = any(name.partition(".")[0] == "os" for name in names)
-    # All names of the environment have one of these in them, but for letters that Python takes for others.
-    may_read = b"env" in source or not source.isascii()
-    variables = frozenset(_variables(tree) if reads_system and may_read else ())
-    return _Syntax(digest("\n".join(text)) if is_known else "", frozenset(names), variables)
+    content = "\n".join(text)
+    # `environ`, `environb` and `getenv`: most modules that import `os` name none of them.
+    variables = frozenset(_variables(tree) if reads_system and "env" in content else ())
+    return _Syntax(digest(content) if is_known else "", frozenset(names), variables)
 
 
 def _variables(tree: ast.Module) -> Iterator[str | None]:

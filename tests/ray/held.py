@@ -22,19 +22,20 @@ def held_facts(repo_files: pa.Table, repository: Path, namespace: str, max_file_
     a file `hold`, whatever runs on the node that this names goes on until it is killed.
     """
     node, meet, hold = ray.get_runtime_context().get_node_id(), repository.parent / "meet", repository.parent / "hold"
-    book = repository.parent / "diary"
-    with book.open("a") as diary:
+    with (repository.parent / "diary").open("a") as diary:
         diary.write(f"{node} {repo_files.num_rows}\n")
     latest = time.monotonic() + 60
-    while meet.exists() and len(_nodes(book)) < 2 and time.monotonic() < latest:
+    while meet.exists() and len({node for node, _ in attempts(repository)}) < 2 and time.monotonic() < latest:
         time.sleep(0.02)
     while hold.exists() and hold.read_text() == node:
         time.sleep(0.02)
     return python_facts(repo_files, repository, namespace, max_file_bytes)
 
 
-def _nodes(diary: Path) -> set[str]:
-    return {line.split()[0] for line in diary.read_text().splitlines()}
+def attempts(repository: Path) -> list[tuple[str, int]]:
+    """What the diary beside the repository says."""
+    lines = (repository.parent / "diary").read_text().splitlines()
+    return [(line.split()[0], int(line.split()[1])) for line in lines]
 
 
 HELD = replace(PIPELINE, extractors={"python_facts": Extractor(held_facts, TABLES)})

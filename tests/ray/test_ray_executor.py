@@ -69,11 +69,6 @@ def artifact(store: Path, query: str) -> list[dict[str, object]]:
     return codeintel.open(store).sql(query, artifacts=True).to_arrow_table().to_pylist()
 
 
-def attempts(root: Path) -> list[tuple[str, int]]:
-    lines = (root.parent / "diary").read_text().splitlines()
-    return [(line.split()[0], int(line.split()[1])) for line in lines]
-
-
 @pytest.mark.usefixtures("heavy")
 def test_tables_equal_the_local_builds_cold_and_after_an_edit(
     cluster: two_nodes.Cluster, root: Path, tmp_path: Path
@@ -89,8 +84,8 @@ def test_tables_equal_the_local_builds_cold_and_after_an_edit(
         assert versions(tmp_path / "remote") == versions(tmp_path / "local")
         assert remote.tasks == local.tasks
         assert remote.files == local.files
-    assert sum(files for _, files in attempts(root)) == len(MANY) + 1
-    assert {node for node, _ in attempts(root)} == cluster.raylets.keys()
+    assert sum(files for _, files in held.attempts(root)) == len(MANY) + 1
+    assert {node for node, _ in held.attempts(root)} == cluster.raylets.keys()
 
 
 @pytest.mark.usefixtures("heavy")
@@ -131,7 +126,7 @@ def test_a_raylet_that_is_killed_costs_its_jobs_one_more_run(root: Path, tmp_pat
     assert (result.status, result.errors) == ("ok", {})
     built(root, tmp_path / "local", "local")
     assert versions(tmp_path / "remote") == versions(tmp_path / "local")
-    tried = attempts(root)
+    tried = held.attempts(root)
     lost = [files for node, files in tried if node == cluster.second]
     assert len(lost) == 1
     assert sum(files for _, files in tried) == len(MANY) + lost[0]

@@ -81,6 +81,11 @@ class Containers(Attributes):
                 self.flow(element, slot)
         return slot
 
+    def held_in(self, container: int) -> list[int]:
+        """Slots of all that a container holds, without looking into a display that nobody has looked into."""
+        waiting = self.unopened.get(container)
+        return [source for source, *_ in waiting] if waiting else [self.all_in(container)]
+
     def element(self, container: int, key: str | None) -> int:
         """The slot of the element of a container at a key; None for elements of unknown key."""
         if key is None:

@@ -8,7 +8,7 @@ of them, so a value is asked once, and who is called where is told at the end.
 from __future__ import annotations
 
 from codeintel.analysis.special_methods import SpecialMethods
-from codeintel.analysis.values import INSTANCES, Kind
+from codeintel.analysis.values import Kind
 
 _HASHED = ("dict", "set", "frozenset")
 _LISTED = ("list", "tuple")
@@ -55,8 +55,7 @@ class KeyedLookups(SpecialMethods):
     def hash_elements(self, value: int, site: int, depth: int = 0) -> None:
         """What a tuple holds is hashed with it."""
         if self.compares_keys and self.kinds[value] == Kind.CONTAINER and self.parts[value][0] == "tuple":
-            waiting = self.unopened.get(value)  # what a display holds, without looking into it
-            for slot in [source for source, *_ in waiting] if waiting else [self.all_in(value)]:
+            for slot in self.held_in(value):
                 if slot >= 0 and depth < _DEEPEST:
                     self._hash(site, slot, depth + 1)
 
@@ -111,7 +110,7 @@ class KeyedLookups(SpecialMethods):
         found: dict[int, None] = {}
         for value in sorted(values):
             for name in _METHODS if hashed else _METHODS[1:]:
-                if self.kinds[value] in INSTANCES and self.has(value, name):
+                if self.has(value, name):
                     for method in sorted(self.held(self.attribute(value, name))):
                         function = self.parts[method][0] if self.kinds[method] == Kind.BOUND else method
                         if self.kinds[function] == Kind.FUNCTION:

@@ -198,8 +198,7 @@ class SpecialMethods(Calls):
 
     def _format_elements(self, value: int, target: int) -> None:
         if self.kinds[value] == Kind.CONTAINER and self.parts[value][0] in ("tuple", "dict"):
-            waiting = self.unopened.get(value)  # what a display holds, without looking into it
-            for slot in [source for source, *_ in waiting] if waiting else [self.all_in(value)]:
+            for slot in self.held_in(value):
                 self.ask_for("__str__", target, slot)
 
     def delegated(self, value: int, target: int, function: int) -> None:
