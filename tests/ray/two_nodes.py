@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ray import cluster_utils
 
@@ -40,8 +41,7 @@ class Cluster:
 @contextmanager
 def blind_node(unseen: Path) -> Iterator[str]:
     """The address of a cluster whose only CPU is on a node that does not see what is in a folder."""
-    folder = tempfile.mkdtemp(prefix="blind-", dir="/tmp")
-    with on_loopback():
+    with _folder() as folder, on_loopback():
         utility: Any = cluster_utils.Cluster()  # Any: Ray leaves its attributes without types
         utility.add_node(
             num_cpus=0, object_store_memory=80_000_000, include_log_monitor=False, include_dashboard=False,
@@ -58,15 +58,13 @@ def blind_node(unseen: Path) -> Iterator[str]:
             os.killpg(node.pid, signal.SIGKILL)
             node.wait()
             utility.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def two_nodes(cpus: int = 1) -> Iterator[Cluster]:
     """Two raylets with so many CPUs each, started here and stopped with the block."""
-    folder = tempfile.mkdtemp(prefix="two-nodes-", dir="/tmp")  # paths of sockets must be short
     common = {"num_cpus": cpus, "object_store_memory": 80_000_000, "include_log_monitor": False}
-    with on_loopback():
+    with _folder() as folder, on_loopback():
         utility: Any = cluster_utils.Cluster()  # Any: Ray leaves its attributes without types
         try:
             utility.add_node(**common, include_dashboard=False, no_monitor=True, temp_dir=folder)
@@ -76,4 +74,15 @@ def two_nodes(cpus: int = 1) -> Iterator[Cluster]:
             yield Cluster(utility.address, raylets)
         finally:
             utility.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    """Where a cluster keeps its files; in `ray`, which has to be there, Ray notes the address of the last one."""
+    folder = Path(tempfile.mkdtemp(prefix="nodes-", dir="/tmp"))  # paths of sockets must be short
+    (folder / "ray").mkdir()
+    try:
+        with mock.patch.dict("os.environ", RAY_TMPDIR=str(folder)):
+            yield str(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,10 @@ of what is subscripted, and the slot of what it is subscripted with. Quoted anno
 from __future__ import annotations
 
 import ast
+import builtins
 import warnings
 from collections.abc import Sequence
+from functools import cache
 
 from codeintel.analysis.attributes import is_class_like
 from codeintel.analysis.calls import Call
@@ -28,9 +30,17 @@ _COLLECTIONS = frozenset({
 })  # fmt: skip
 _HOMES = ("builtins", "typing", "typing_extensions", "collections", "types", "contextlib", "dataclasses", "queue",
           "asyncio", "weakref")  # fmt: skip
+_OVERLOADS = ("typing.overload", "typing_extensions.overload")
 _PROTOCOLS = frozenset({"typing.Protocol", "typing_extensions.Protocol"})
 MOST_IMPLEMENTERS = 12  # of a protocol
 _SAY_NOTHING = ("builtins.object", "builtins.type", "builtins.property")
+
+
+@cache
+def _is_generic(path: str) -> bool:
+    """Whether something from outside may be a type that is subscripted."""
+    home, _, name = path.partition(".")
+    return home in _HOMES and (isinstance(vars(builtins).get(name), type) if home == "builtins" else "__" not in name)
 
 
 class Annotations(GeneratedClasses):
@@ -40,18 +50,46 @@ class Annotations(GeneratedClasses):
         self.promised: dict[int, int] = {}  # by alias, the container of what it says
         self.read: dict[tuple[str, int], int] = {}
         self.implementers: dict[int, list[int]] = {}  # by protocol
+        self.overloads: dict[int, int] = {}  # functions, by the slot of what decorating them gives
         rows = self.program["quoted"]
         for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
             self.put(target, self.value(Kind.QUOTED, name or "", source))
 
     def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
         kind = self.kinds[value]
-        if kind == Kind.EXTERNAL and other >= 0 and key is None and self.parts[value][0].partition(".")[0] in _HOMES:
+        if kind == Kind.EXTERNAL and other >= 0 and key is None and _is_generic(self.parts[value][0]):
             self.put(target, self.value(Kind.ALIAS, self.parts[value][0], other))
         elif kind == Kind.CLASS and self.class_item(value, target, other):
             return
         else:
             super().item(value, target, key, other, row)
+
+    def decorate(self, value: int, target: int, source: int) -> None:
+        if self.kinds[value] == Kind.EXTERNAL and self.parts[value][0] in _OVERLOADS:
+            self.note(Call(target, -1, "decorator"), value)
+            self.overloads[target] = source
+        else:
+            super().decorate(value, target, source)
+
+    def assume_overloads(self) -> None:
+        """Nobody calls an overload, but where nothing else has its name; what it promises the other gives."""
+        rows = self.program["decorate"]
+        around = dict(zip(rows.other, rows.target, strict=True)) if self.overloads else {}
+        named: dict[int, Sequence[int]] = {}
+        for target in self.overloads:
+            outermost = target
+            while outermost in around:
+                outermost = around[outermost]
+            named[target] = self.led_to(outermost)
+        given = {target: sorted({f for name in names for f in self.held(name)}) for target, names in named.items()}
+        for target, source in self.overloads.items():
+            if not given[target]:
+                self.flow(source, target)
+            for function in given[target]:
+                if self.kinds[function] == Kind.FUNCTION:
+                    results = self.results(self.parts[function][0])
+                    if not any(map(self.held, results)):
+                        self.flow(self.functions[source].result, results[0])
 
     def class_item(self, value: int, target: int, other: int) -> bool:
         """`C[…]` by the class's own method, or its metaclass's."""

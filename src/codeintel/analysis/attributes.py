@@ -8,7 +8,9 @@ from __future__ import annotations
 import builtins
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from itertools import islice
+from types import GeneratorType
 
 from codeintel.analysis.mro import linearised
 from codeintel.analysis.program import CLASS, FUNCTION, GENERATOR, LAMBDA, MODULE, Modules, Program
@@ -72,6 +74,7 @@ class Attributes(Values):
         self.origins: dict[int, tuple[int, ...]] = {}  # by slot of an attribute: bindings it may come from
         self.partial_methods: set[int] = set()
         self.handed_on: dict[int, list[int]] = defaultdict(list)  # by slot of an attribute: of what it is the same
+        self.inheriting: list[tuple[int, str]] = []  # slots of attributes that a base from outside has, or others store
         self._define()
 
     def _define(self) -> None:
@@ -303,7 +306,7 @@ class Attributes(Values):
                 found = self._look_beside(cls, name, slot)
         if not found:
             if (path := self.inherited(order, name)) is not None:
-                self.put(slot, self.external(path))
+                self._inherit(slot, path, name)
             elif name == "__class__":
                 for each in (cls, *(islice(self.below[cls], MOST_CLASSES) if self.kinds[value] == Kind.OPEN else ())):
                     self.put(slot, self.value(Kind.CLASS, each))
@@ -351,7 +354,22 @@ class Attributes(Values):
             if self._look_up(self.order(meta), name, slot, value, meta):
                 return
         if (path := self.inherited(order, name)) is not None:
+            self._inherit(slot, path, name)
+
+    def _inherit(self, slot: int, path: str, name: str) -> None:
+        """An attribute is that of a base from outside, unless it turns out to be stored."""
+        if name in self.stored:
+            self.inheriting.append((slot, path))
+        else:
             self.put(slot, self.external(path))
+
+    def inherit(self) -> bool:
+        """Where nothing was found to be stored by now it is the attribute of the base; whether there is such a one."""
+        missing = [(slot, path) for slot, path in self.inheriting if not self.held(slot)]
+        self.inheriting.clear()
+        for slot, path in missing:
+            self.put(slot, self.external(path))
+        return bool(missing)
 
     def _super_attribute(self, after: int, receiver: int, name: str, slot: int) -> None:
         cls = self.parts[receiver][0]
@@ -385,6 +403,8 @@ class Attributes(Values):
                 self._instance_attribute(value, parts[0], name, slot)
             case Kind.SUPER:
                 self._super_attribute(parts[0], parts[1], name, slot)
+            case Kind.EXTERNAL if parts[0].endswith(f".{name}"):
+                self.put(slot, value)  # `while f.__wrapped__: f = f.__wrapped__` has an end
             case Kind.EXTERNAL:
                 if parts[0].count(".") < DEPTH and parts[0] not in _BUILTIN_FUNCTIONS:
                     self.put(slot, self.external(f"{parts[0]}.{name}"))
@@ -405,8 +425,7 @@ class Attributes(Values):
                     self.flow(self.attribute(parts[0], name), slot)
             case Kind.CONTAINER | Kind.CONSTANT | Kind.BUILTIN | Kind.GENERATOR | Kind.PROPERTY:
                 type_name = self.type_name(value)
-                own = vars(builtins).get(type_name)
-                if own is None or hasattr(own, name):
+                if _instances_have(type_name, name):
                     self.put(slot, self.value(Kind.METHOD, type_name, name, value))
             case _:
                 pass
@@ -426,6 +445,13 @@ def _common(classes: Collection[int], known: Mapping[int, int]) -> list[int]:
     """The classes that are keys of `known`, ascending."""
     few, many = (known, classes) if len(known) < len(classes) else (classes, known)
     return sorted(each for each in few if each in many)
+
+
+@cache
+def _instances_have(type_name: str, name: str) -> bool:
+    """Whether what is of a builtin type has an attribute; its type may have others."""
+    own = GeneratorType if type_name == "generator" else vars(builtins).get(type_name)
+    return own is None or any(name in vars(each) for each in own.__mro__)
 
 
 def is_class_like(path: str) -> bool:

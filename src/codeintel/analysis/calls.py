@@ -51,6 +51,10 @@ class Parameters:
     rest: int = -1
     keywords: int = -1
     passes: frozenset[int] = frozenset()
+    rest_at: int = -1  # the slot of `*args`, as `keywords_at` that of `**kwargs`
+    keywords_at: int = -1
+    # By optional parameter: slots of what is returned only if it is given, and only if it is not.
+    optional: dict[int, tuple[int, int]] = field(default_factory=dict)
     result: int = -1
     yielded: int = -1
 
@@ -85,10 +89,10 @@ class Calls(Containers):
                 own = self.functions[function]
                 match op:
                     case "var_positional":
-                        own.rest = self.container("tuple", slot)
+                        own.rest, own.rest_at = self.container("tuple", slot), slot
                         self.put(slot, own.rest)
                     case "var_keyword":
-                        own.keywords = self.container("dict", slot)
+                        own.keywords, own.keywords_at = self.container("dict", slot), slot
                         self.put(slot, own.keywords)
                     case _:
                         if op != "keyword_only":
@@ -101,13 +105,19 @@ class Calls(Containers):
         changed = set(self.program["copy"].target)
         for op in ("return", "yield"):
             rows = self.program[op]
-            for function, source in zip(rows.target, rows.source, strict=True):
+            for function, source, other, how in zip(rows.target, rows.source, rows.other, rows.position, strict=True):
                 own = self.functions[function]
                 passed = source in own.positional or source in own.by_name.values()
-                if op == "return" and slots.get(source) == function and passed and source not in changed:
+                if op == "yield":
+                    self.flow(source, own.yielded)
+                elif slots.get(source) == function and passed and source not in changed:
                     own.passes |= {source}
+                elif how and slots.get(other) == function:
+                    if other not in own.optional:
+                        own.optional[other] = self.slot(), self.slot()
+                    self.flow(source, own.optional[other][how - 1])
                 else:
-                    self.flow(source, own.result if op == "return" else own.yielded)
+                    self.flow(source, own.result)
         for function, own in self.functions.items():
             if own.positional and (around := self.around.get(function, -1)) >= 0 and self.sort[around] == 1:
                 self.receivers[own.positional[0]] = self.value(Kind.OPEN, around)
@@ -243,6 +253,9 @@ class Calls(Containers):
                 self.put(call.result, self.value(Kind.GENERATOR, function))
             else:
                 self.flow(own.result, call.result)
+                for parameter, results in own.optional.items():
+                    for result in self._returned(own, parameter, results, call, offset):
+                        self.flow(result, call.result)
         last, passes = len(positional), own.passes if call.result >= 0 else frozenset[int]()
         for index, slot in enumerate(call.positional, offset):
             if slot < 0:
@@ -264,6 +277,30 @@ class Calls(Containers):
             self.watch(slot, self._spread, function, begin + offset)
         for slot in call.double_starred:
             self.watch(slot, self._spread_names, function)
+
+    def _returned(
+        self, own: Parameters, parameter: int, results: tuple[int, int], call: Call, offset: int
+    ) -> Sequence[int]:
+        """Of the slots of what is returned if a parameter is given, and if not, those that a call may see."""
+        if call.starred or call.double_starred:
+            return results
+        count = len(call.positional) + offset
+        if parameter == own.rest_at:
+            is_given = count > len(own.positional)
+        elif parameter == own.keywords_at:
+            is_given = not call.keywords.keys() <= own.by_name.keys()
+        else:
+            place = own.positional.index(parameter) if parameter in own.positional else count
+            is_given = place < count or any(own.by_name.get(name) == parameter for name in call.keywords)
+        if not is_given:
+            return results[1:]
+        # What is decorated is never as little as a default; of other arguments nobody knows.
+        return results[:1] if call.origin == "decorator" else results
+
+    def results(self, function: int) -> Sequence[int]:
+        """Slots of what a function returns."""
+        own = self.functions[function]
+        return (own.result, *(slot for results in own.optional.values() for slot in results))
 
     def _is_first(self, value: int, call: Call) -> bool:
         """Whether a call has not yet called a function with any receiver: its arguments are the same each time."""

@@ -254,11 +254,13 @@ class Solver(Guesses):
                 slot = target if op == "annotated" else self.functions[target].result
                 if position:  # of `*args` and `**kwargs`
                     slot = self.unknown_of(self.container_at[target])
-                if not self.held(slot):
+                known = self.results(target) if op == "returns" else (slot,)
+                if not any(map(self.held, known)):
                     self.watch(source, self._promised, target, slot)
+        self.assume_overloads()
         rows = program["decorate"]
         for target, other in zip(rows.target, rows.other, strict=True):
-            if not self.held(target):
+            if not self.held(target) and target not in self.overloads:
                 self.flow(other, target)
         for op, sign in (("item", 1), ("set_item", -1)):
             rows = program[op]

@@ -113,7 +113,7 @@ class SpecialMethods(Calls):
 
     def ask(self) -> bool:
         """Call the methods that are only called for their answers, of all that is known by now; whether any is new."""
-        before = len(self.asked)
+        inherits, before = self.inherit(), len(self.asked)
         kinds, sets, seen = self.kinds, self.sets, self.seen
         for row, (site, source, other, name) in enumerate(self.asks):
             now = sets[source], sets[other] if other >= 0 else None
@@ -127,7 +127,7 @@ class SpecialMethods(Calls):
                 if may_reflect and ((value, name) in self.mute or kinds[value] not in _ASKABLE):
                     self._ask_other(site, source, other, name)
                     may_reflect = False
-        return len(self.asked) > before
+        return inherits or len(self.asked) > before
 
     def _ask(self, value: int, site: int, other: int, name: str) -> None:
         if (site, name, value) not in self.asked:
@@ -210,7 +210,7 @@ class SpecialMethods(Calls):
     def returned_by(self, value: int, target: int) -> None:
         """`target` gets what a generator returns in the end."""
         if self.kinds[value] == Kind.GENERATOR:
-            self.flow(self.functions[self.parts[value][0]].result, target)
+            self.flow_together(self.results(self.parts[value][0]), target)
 
     def reflected(self, value: int, name: str, target: int) -> None:
         """The right operand of an operator whose left one has no value."""

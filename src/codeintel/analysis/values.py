@@ -237,6 +237,11 @@ class Values:
         elif edges[-1] != target:  # one more edge that is there already does no harm
             edges.append(target)
 
+    def led_to(self, source: int) -> Sequence[int]:
+        """The slots that get all that `source` holds."""
+        edges = self.edges[source]
+        return () if edges is None else (edges,) if isinstance(edges, int) else edges
+
     def hand_on(self, source: int, targets: list[int]) -> None:
         """Everything that a new slot will hold goes to several."""
         self.edges[source] = targets

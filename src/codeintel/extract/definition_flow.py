@@ -6,6 +6,7 @@ import numpy as np
 
 from codeintel.extract.definitions import PARAMETER_KINDS, generators, parameters
 from codeintel.extract.grammar import FIELD, KIND, is_kind
+from codeintel.extract.optional_results import optional_results
 from codeintel.extract.scopes import CLASS, MODULE
 from codeintel.extract.syntax import NO_TEXT
 from codeintel.extract.value_slots import Slots
@@ -74,10 +75,10 @@ def add_definitions(flows: Slots) -> None:
     rows.add("returns", defs[returns >= 0], codes.definition + defs[returns >= 0],
              flows.operand[returns[returns >= 0]])  # fmt: skip
     rows.add("return", lambdas, codes.definition + lambdas, flows.operand[flows.child("body")[lambdas]])
-    for statement, op in (("Return", "return"), ("Yield", "yield")):
-        at = flows.at(statement)
-        at = at[flows.child("value")[at] >= 0]
-        rows.add(op, at, codes.definition + flows.around[at], flows.operand[flows.child("value")[at]])
+    at = flows.at("Yield")
+    at = at[flows.child("value")[at] >= 0]
+    rows.add("yield", at, codes.definition + flows.around[at], flows.operand[flows.child("value")[at]])
+    _returns(flows)
     at = flows.at("YieldFrom")
     rows.add("iterate", at, codes.second + at, flows.operand[flows.child("value")[at]])
     rows.add("yield", at, codes.definition + flows.around[at], codes.second + at)
@@ -101,6 +102,24 @@ def add_definitions(flows: Slots) -> None:
     rows.add("metaclass", keyword, codes.definition + syntax.parent[keyword],
              flows.operand[flows.child("value")[keyword]])  # fmt: skip
     _classes(flows)
+
+
+def _returns(flows: Slots) -> None:
+    """What functions return, the branches of a conditional expression apart if they depend on a parameter."""
+    depends = optional_results(flows.syntax, flows.texts, flows.regions)
+    at = flows.at("Return")
+    at = at[flows.child("value")[at] >= 0]
+    value = flows.child("value")[at]
+    told = np.array([*depends], np.int64)
+    branches = told[flows.syntax.kind[told] != KIND["Return"]]
+    split = np.isin(value, flows.syntax.parent[branches])
+    value = np.r_[value[~split], flows.child("body")[value[split]], flows.child("orelse")[value[split]]]
+    at = np.r_[at[~split], at[split], at[split]]
+    parameter, how = np.full((2, len(flows.syntax)), -1, np.int64)
+    parameter[told], how[told] = np.array([*depends.values()], np.int64).reshape(-1, 2).T
+    stated = np.where(how[value] > 0, value, at)
+    flows.rows.add("return", at, flows.codes.definition + flows.around[at], flows.operand[value],
+                   other=flows.write[parameter[stated]], position=np.maximum(how[stated], 0))  # fmt: skip
 
 
 def _classes(flows: Slots) -> None:

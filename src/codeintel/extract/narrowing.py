@@ -115,7 +115,7 @@ def narrowed(syntax: Syntax, texts: Texts, regions: Regions) -> list[tuple[int, 
     """`(read, class expression, what is known)` for reads behind tests; outer tests first. -1 for no class."""
     found: list[tuple[int, int, str]] = []
     for test, what, cls, how in _tests(syntax, texts, regions):
-        for begin, end, known in _speaks_for(regions, test):
+        for begin, end, known in speaks_for(regions, test):
             found += [(read, cls, known + how) for read in regions.seen(what, begin, end)]
     return found
 
@@ -141,7 +141,7 @@ def _tests(syntax: Syntax, texts: Texts, regions: Regions) -> Iterator[tuple[int
             yield compare, given[0], regions.end(call), "exactly"
 
 
-def _speaks_for(regions: Regions, test: int) -> Iterator[tuple[int, int, str]]:
+def speaks_for(regions: Regions, test: int) -> Iterator[tuple[int, int, str]]:
     """Stretches behind a test with what is known there: nothing before it for so, `not ` for not so."""
     syntax = regions.syntax
     true, false = "", "not "

@@ -13,7 +13,8 @@ leaves them all.
 definition `source` |
 | member | `source` is what is called `name` in the module or class `target` |
 | positional_only, … (`inspect`'s words) | `target` is parameter `name` (binding `other`) at `position` of `source` |
-| return, yield | `source` is returned or yielded by the function `target` |
+| return, yield | `source` is returned or yielded by the function `target`; at position 1 only if parameter `other` \
+is given, at 2 only if not |
 | returns, annotated | an instance of the type that `source` evaluates to; at position 1 its elements are |
 | base, metaclass | `source` is a base of the class `target` |
 | create | the statement that defines the class `source` |
