@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from codeintel.store.handles import TableHandle
-from codeintel.store.results import Tables
+from codeintel.store.results import Anew, Tables
 
 
 @dataclass(frozen=True, slots=True)
 class EmptyJob:
     number: int
 
-    def run(self) -> tuple[Tables, int]:
-        return {}, 0
+    def run(self) -> tuple[Tables, Anew]:
+        return {}, (0, 0)
 
     def reads(self) -> Iterable[TableHandle]:
         return ()

@@ -38,7 +38,7 @@ def resolved() -> Attributes:
     files = pa.table([pa.array(column, field.type) for column, field in columns], schema=REPO_FILES.schema)
     facts = python_facts(files, root, "", 1 << 22)
     program = Program(facts["value_flows"].to_reader())
-    modules, exports = Modules(program), exported(facts["exports"])
+    modules, exports = Modules.of(program), exported(facts["exports"])
     return Attributes(program, modules, exports, *hierarchy(program, modules, exports))
 
 

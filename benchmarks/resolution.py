@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 from corpora import corpus
 
+from codeintel.analysis.components import program_components
 from codeintel.analysis.resolution import resolutions
 from codeintel.extract.python_facts import python_facts
 from codeintel.extract.repo_scan import REPO_FILES, scan
@@ -28,7 +29,7 @@ def measured(folder: Path) -> dict[str, float | int]:
     extracted = time.process_time()
     flows, exports = facts["value_flows"], facts["exports"]
     del facts
-    found = pa.concat_tables(resolutions(flows.to_reader(), exports))
+    found = pa.concat_tables(resolutions(flows.to_reader(), exports, program_components(flows.to_reader())))
     done = time.process_time()
     rows = Counter(found["relation"].to_pylist())
     wide = Counter(found["origin"].to_pylist())["too many values"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from codeintel.analysis.components import program_components
 from codeintel.analysis.resolution import resolutions
 from codeintel.analysis.resolution_rows import RESOLUTIONS
 from codeintel.extract.python_facts import python_facts
@@ -17,9 +18,9 @@ Graph = dict[str, list[str]]
 
 def resolved(facts: Facts) -> pa.Table:
     """All parts of `resolutions` in one."""
-    return pa.concat_tables(
-        [RESOLUTIONS.empty_table(), *resolutions(facts["value_flows"].to_reader(), facts["exports"])]
-    )
+    flows = facts["value_flows"]
+    found = resolutions(flows.to_reader(), facts["exports"], program_components(flows.to_reader()))
+    return pa.concat_tables([RESOLUTIONS.empty_table(), *found])
 
 
 def call_graph(facts: Facts, found: pa.Table) -> Graph:

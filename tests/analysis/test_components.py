@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 import pytest
 
-from codeintel.analysis.components import components
-from codeintel.analysis.program import Modules, Program
+from codeintel.analysis.components import program_components
 from tests.analysis.conftest import Facts, resolved
 
 FactsOf = Callable[[Mapping[str, str]], Facts]
@@ -24,8 +23,11 @@ FARM = {
 
 
 def grouped(facts: Facts) -> list[set[str]]:
-    program = Program(facts["value_flows"].to_reader())
-    return [{program.paths[at] for at in group} for group in components(program, Modules(program))]
+    found: dict[str, set[str]] = {}
+    for row in program_components(facts["value_flows"].to_reader()).to_pylist():
+        found.setdefault(row["component"], set()).add(row["path"])
+    assert all(component == min(paths) for component, paths in found.items())
+    return [*found.values()]
 
 
 @pytest.mark.parametrize(

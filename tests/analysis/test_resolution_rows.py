@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from codeintel.analysis.components import program_components
 from codeintel.analysis.resolution import resolutions
 from codeintel.analysis.resolution_rows import RESOLUTIONS, ResolutionRows
 from codeintel.store.partitions import in_key_order
@@ -29,7 +30,7 @@ def in_buckets(facts: Facts) -> list[pa.Table]:
     buckets = pa.array([BUCKETS[path] for path in flows["path"].to_pylist()], pa.int32())
     place = flows.schema.get_field_index("bucket")
     flows = flows.set_column(place, flows.schema.field(place), buckets)
-    return list(resolutions(flows.to_reader(), facts["exports"]))
+    return list(resolutions(flows.to_reader(), facts["exports"], program_components(flows.to_reader())))
 
 
 def test_each_part_is_one_whole_bucket_and_buckets_ascend(facts_of: FactsOf) -> None:

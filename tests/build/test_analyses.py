@@ -210,3 +210,84 @@ def test_a_damaged_bucket_is_found_when_the_stream_comes_to_it(tmp_path: Path) -
     assert [stream.read_next_batch()["bucket"][0].as_py() for _ in range(2)] == [0, 3]
     with pytest.raises(DamagedObjectError):
         stream.read_next_batch()
+
+
+PARTS = pa.schema({"path": pa.string(), "component": pa.string()})
+LIMIT = pa.schema({"least": pa.int64()})
+
+
+def test_components_that_are_what_they_were_are_not_given_again(tmp_path: Path) -> None:
+    component = {f"f{bucket}.py": "even" if bucket % 2 == 0 else "odd" for bucket in BUCKETS}
+    facts, least, log = rows().to_pylist(), [0], tmp_path / "given"  # a list would be a part of what it is
+
+    @codeintel.analysis(ROWS, components="parts")
+    def at_least(rows: pa.RecordBatchReader, parts: pa.Table, limit: pa.Table) -> Iterator[pa.Table]:
+        batches = [pa.table(batch) for batch in rows]
+        paths = {path for batch in batches for path in batch["path"].to_pylist()}
+        log.write_text(" ".join([*sorted({*parts["component"].to_pylist()}), *sorted(paths)]))
+        for batch in batches:
+            yield batch.filter(pc.greater_equal(batch["n"], limit["least"][0]))
+
+    def given() -> str:
+        table = codeintel.Table
+        pipeline = codeintel.Pipeline(
+            name="parts", published=frozenset({"at_least"}), analyses={"at_least": at_least},
+            sources={
+                "rows": codeintel.Source(table(ROWS, ("path", "n")), lambda: pa.Table.from_pylist(facts, ROWS)),
+                "parts": codeintel.Source(
+                    table(PARTS, ("path",)), lambda: pa.table([[*component], [*component.values()]], schema=PARTS)
+                ),
+                "limit": codeintel.Source(table(LIMIT, ("least",)), lambda: pa.table([least], LIMIT)),
+            },
+        )  # fmt: skip
+        assert codeintel.build_pipeline(pipeline, tmp_path / "store").errors == {}
+        found = codeintel.open(tmp_path / "store").table("at_least").to_pylist()
+        assert sorted((row["path"], row["n"]) for row in found) == sorted(
+            (row["path"], row["n"]) for row in facts if row["n"] >= least[0]
+        )
+        return log.read_text()
+
+    everything = "even odd f0.py f3.py f4.py f9.py"
+    assert given() == everything
+    facts[-1]["n"] = 77
+    assert given() == "odd f3.py f9.py"
+    component["f4.py"] = "odd"
+    assert given() == everything
+    least[0] = 2
+    assert given() == everything
+    facts[:] = [row for row in facts if row["path"] != "f0.py"]
+    del component["f0.py"]
+    assert given() == ""
+
+
+@pytest.mark.parametrize(
+    ("columns", "components", "wrong"),
+    [
+        ("path component", "part", "has components by 'part', which it does not read; .*parts"),
+        ("path other", "parts", "which lacks the column 'component'"),
+    ],
+)
+def test_components_that_tell_no_files_apart_are_told(
+    tmp_path: Path, columns: str, components: str, wrong: str
+) -> None:
+    @codeintel.analysis(ROWS, components=components)
+    def divided(rows: pa.Table, parts: pa.Table) -> pa.Table:
+        raise NotImplementedError
+
+    schema = pa.schema({column: pa.string() for column in columns.split()})
+    sources = {
+        "rows": codeintel.Source(codeintel.Table(ROWS, ("path", "n")), rows),
+        "parts": codeintel.Source(codeintel.Table(schema, ("path",)), schema.empty_table),
+    }
+    pipeline = codeintel.Pipeline("p", sources, analyses={"divided": divided}, published=frozenset({"divided"}))
+    with pytest.raises(PlanError, match=wrong):
+        codeintel.build_pipeline(pipeline, tmp_path)
+
+
+def test_components_of_rows_that_are_of_no_file_are_told(tmp_path: Path) -> None:
+    @codeintel.analysis(TOTALS, components="rows")
+    def summed(rows: pa.Table) -> pa.Table:
+        raise NotImplementedError
+
+    with pytest.raises(PlanError, match="lacks the column 'component'"):
+        built(tmp_path, summed)

@@ -16,8 +16,8 @@ from codeintel.relspec.pipeline import AnyAnalysis, analysis
 
 
 class _CallablePackage(ModuleType):
-    def __call__(self, schema: pa.Schema) -> Callable[[AnyAnalysis], AnyAnalysis]:
-        return analysis(schema)
+    def __call__(self, schema: pa.Schema, components: str | None = None) -> Callable[[AnyAnalysis], AnyAnalysis]:
+        return analysis(schema, components)
 
 
 sys.modules[__name__].__class__ = _CallablePackage

@@ -1,53 +1,80 @@
 """Which files of a program may have to do with one another: those of one package, and of all that it imports.
 
 Nothing flows between files of different components, so each is resolved by itself: what is not connected neither
-takes memory at the same time nor changes what is guessed of the other.
+takes memory at the same time, nor changes what is guessed of the other, nor is resolved again when the other changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import rustworkx as rx
 
-from codeintel.analysis.program import Modules, Program
+from codeintel.analysis.program import MODULE, Modules
+from codeintel.relspec.pipeline import analysis
+
+COMPONENTS = pa.schema(
+    [pa.field("path", pa.string(), nullable=False), pa.field("component", pa.string(), nullable=False)]
+)
 
 
-def components(program: Program, modules: Modules) -> list[list[int]]:
-    """Numbers of paths, ascending, by weakly connected component, in the order of their first paths.
+@analysis(COMPONENTS)
+def program_components(value_flows: pa.RecordBatchReader) -> pa.Table:
+    """One row a file, by path: the weakly connected component that it is in, by the first path of that.
 
     Files are connected if they are in one top-level package or directory of modules, if one imports the other, or if
     one has the name of the other's module as a text, which it may import by.
     """
+    paths, defined, imported, texts = [], [], [], []
+    for batch in value_flows:
+        rows, op = pa.table(batch.select(["path", "name", "position"])), batch["op"]
+        paths += rows["path"].unique().to_pylist()
+        is_module = pc.and_(pc.equal(op, "define"), pc.equal(rows["position"], MODULE))
+        defined.append(rows.filter(is_module).select(["path", "name"]))
+        imported.append(_distinct(rows.filter(pc.is_in(op, pa.array(["import", "star"])))))
+        texts.append(_distinct(rows.filter(pc.equal(op, "constant"))))
+    paths.sort()
+    number = {path: at for at, path in enumerate(paths)}
+    modules = Modules((number[path], name, path) for path, name in _rows(defined))
+    is_name = pa.array([text for name in modules.named for text in (name, f"'{name}")], pa.string())
+    named = [rows.filter(pc.is_in(rows["name"], is_name)) for rows in texts]
     graph = rx.PyGraph(multigraph=False)
-    graph.add_nodes_from(range(len(program.paths)))
-    graph.add_edges_from_no_data(list(_links(program, modules)))
-    return sorted(sorted(each) for each in rx.connected_components(graph))
+    graph.add_nodes_from(range(len(paths)))
+    graph.add_edges_from_no_data([
+        *_links(modules, [(number[path], name) for path, name in _rows(imported)]),
+        *((number[path], file) for path, name in _rows(named) for file in modules.named[name.removeprefix("'")]),
+    ])  # fmt: skip
+    first = {file: paths[min(part)] for part in rx.connected_components(graph) for file in part}
+    return pa.table([paths, [first[at] for at in range(len(paths))]], schema=COMPONENTS)
 
 
-def _links(program: Program, modules: Modules) -> Iterator[tuple[int, int]]:
-    number = {path: at for at, path in enumerate(program.paths)}
-    file_of = {slot: number[path] for slot, path in modules.path.items()}
+def _distinct(rows: pa.Table) -> pa.Table:
+    return rows.group_by(["path", "name"], use_threads=False).aggregate([])
+
+
+def _rows(parts: Iterable[pa.Table]) -> list[tuple[str, str]]:
+    """Paths and names, in order, but for those without a name."""
+    found = (row for part in parts for row in zip(*(column.to_pylist() for column in part.columns), strict=True))
+    return sorted(row for row in found if row[1] is not None)
+
+
+def _links(modules: Modules, imported: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int]]:
+    """Pairs of files of which one imports the other, or that are in one package."""
     first: dict[str, int] = {}
-    for slot, file in file_of.items():
-        parts = modules.path[slot].removesuffix("i").removesuffix(".py").removesuffix("/__init__").split("/")
-        top = "/".join(parts[: len(parts) - modules.name[slot].count(".")])
+    for file, path in modules.path.items():
+        parts = path.removesuffix("i").removesuffix(".py").removesuffix("/__init__").split("/")
+        top = "/".join(parts[: len(parts) - modules.name[file].count(".")])
         yield file, first.setdefault(top, file)
     spread: dict[str, int] = {}  # packages without a module of their own, with a file that imports from them
-    for op in ("import", "star"):
-        rows = program[op]
-        for name, path in sorted({*zip(rows.name, rows.path, strict=True)}):
-            found = modules.find(name or "", program.paths[path])
-            if found is not None:
-                yield path, file_of[found]
-            elif name in modules.packages:
-                yield path, spread.setdefault(name, path)
-    for slot, file in file_of.items():
-        name = modules.name[slot]
+    for file, name in imported:
+        found = modules.find(name, modules.path[file])
+        if found is not None:
+            yield file, found
+        elif name in modules.packages:
+            yield file, spread.setdefault(name, file)
+    for file, name in modules.name.items():
         for end in range(len(name)):
             if name[end] == "." and name[:end] in spread:
                 yield file, spread[name[:end]]
-    rows = program["constant"]
-    for name, path in sorted({*zip(rows.name, rows.path, strict=True)}):
-        for found in modules.named.get((name or "").removeprefix("'"), ()):
-            yield path, file_of[found]

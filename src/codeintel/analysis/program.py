@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -236,25 +236,34 @@ _BY_SOURCE = ("set_item", "store", "external")
 class Modules:
     """Modules by name, and what an import of a name leads to."""
 
-    def __init__(self, program: Program) -> None:
-        defined = program["define"]
+    def __init__(self, defined: Iterable[tuple[int, str, str]]) -> None:
+        """Of modules by number, name and path."""
         self.path: dict[int, str] = {}
         self.name: dict[int, str] = {}
         self.named: dict[str, list[int]] = {}
         self._at: dict[str, int] = {}
         self.packages: set[str] = set()
-        for slot, name, sort, path in zip(defined.target, defined.name, defined.position, defined.path, strict=True):
-            if sort == MODULE and name is not None:
-                self.path[slot], self.name[slot] = program.paths[path], name
-                self.named.setdefault(name, []).append(slot)
-        for slot, path in self.path.items():
+        for module, name, path in defined:
+            self.path[module], self.name[module] = path, name
+            self.named.setdefault(name, []).append(module)
+        for module, path in self.path.items():
             stem = path.removesuffix("i").removesuffix(".py").removesuffix("/__init__")
             if stem not in self._at or path.endswith(".py"):
-                self._at[stem] = slot
+                self._at[stem] = module
         for name in self.named:
             for end in range(len(name)):
                 if name[end] == ".":
                     self.packages.add(name[:end])
+
+    @classmethod
+    def of(cls, program: Program) -> Modules:
+        """Those of a program, by slot."""
+        rows = program["define"]
+        return cls(
+            (slot, name, program.paths[path])
+            for slot, name, sort, path in zip(rows.target, rows.name, rows.position, rows.path, strict=True)
+            if sort == MODULE and name is not None
+        )
 
     def find(self, name: str, importer: str) -> int | None:
         """The module of that name, of several the one nearest to the importing file; stubs stand behind sources.

@@ -13,7 +13,6 @@ from itertools import chain
 import pyarrow as pa
 
 from codeintel.analysis.attributes import Exports
-from codeintel.analysis.components import components
 from codeintel.analysis.evaluated_types import add_types
 from codeintel.analysis.program import CLASS, LAMBDA, Modules, Program, exported
 from codeintel.analysis.references import add_references
@@ -31,8 +30,10 @@ _REASONS = ("too many values", "it comes from outside", "not callable", "nothing
 _NONE: Mapping[int, str] = {}
 
 
-@analysis(RESOLUTIONS)
-def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> Iterator[pa.Table]:
+@analysis(RESOLUTIONS, components="program_components")
+def resolutions(
+    value_flows: pa.RecordBatchReader, exports: pa.Table, program_components: pa.Table
+) -> Iterator[pa.Table]:
     """One row per thing that a slot was resolved to, by file, slot, relation and target; no positions.
 
     `relation`: call (`slot_id` is a call site, `target_id` the definition it calls), ref (an attribute, and the binding
@@ -47,7 +48,7 @@ def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> Iterato
     with _uncollected():
         program = Program(value_flows)
         rows, listed = ResolutionRows(), exported(exports)
-        for part in program.parts(components(program, Modules(program))):
+        for part in program.parts(_together(program, program_components)):
             rows.number(part.slots)
             solver = solved(part, listed)
             add_calls(solver, rows)
@@ -60,6 +61,15 @@ def resolutions(value_flows: pa.RecordBatchReader, exports: pa.Table) -> Iterato
         parts = rows.tables(program.ids, program.paths, program.bucket_of_path)
         del program
     yield from parts
+
+
+def _together(program: Program, components: pa.Table) -> list[list[int]]:
+    """Numbers of paths, ascending, by component."""
+    number = {path: at for at, path in enumerate(program.paths)}
+    groups: dict[str, list[int]] = {}
+    for path, component in zip(*(column.to_pylist() for column in components.columns), strict=True):
+        groups.setdefault(component, []).append(number[path])
+    return list(groups.values())
 
 
 @contextmanager
@@ -76,7 +86,7 @@ def _uncollected() -> Iterator[None]:
 
 def solved(program: Program, exports: Exports) -> Solver:
     """The values of a whole program."""
-    modules = Modules(program)
+    modules = Modules.of(program)
     bases, metas = hierarchy(program, modules, exports)
     solver = Solver(program, modules, exports, bases, metas)
     solver.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from codeintel.analysis.components import program_components
 from codeintel.analysis.resolution import resolutions
 from codeintel.cpg.contracts import CONTRACTS
 from codeintel.cpg.readings import READS
@@ -38,6 +39,6 @@ PIPELINE = Pipeline(
     },
     extractors={"python_facts": Extractor(python_facts, TABLES)},
     views=cpg_views(),
-    analyses={"resolutions": resolutions},
+    analyses={"program_components": program_components, "resolutions": resolutions},
     contracts=CONTRACTS,
 )

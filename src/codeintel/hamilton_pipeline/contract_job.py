@@ -24,7 +24,7 @@ from codeintel.hamilton_pipeline.stored_rows import SHOWN, repeats, shown
 from codeintel.relspec.pipeline import Contract, Reference, allowed_rule
 from codeintel.store.handles import UNPARTITIONED, Partition, TableHandle
 from codeintel.store.partitions import is_bucketed, read_buckets, read_partition, write_partition
-from codeintel.store.results import Result, Tables
+from codeintel.store.results import Anew, Result, Tables
 
 Buckets = Mapping[int, Partition]
 _FINDINGS = pa.schema({"rule": pa.string(), "count": pa.int64(), "rows": pa.list_(pa.string()), "hint": pa.string()})
@@ -70,13 +70,14 @@ class ContractJob:
     def reads(self) -> Iterable[TableHandle]:
         return self.handles.values()
 
-    def run(self) -> tuple[Tables, int]:
+    def run(self) -> tuple[Tables, Anew]:
         try:
-            return _Check(self, self.verified).tables(), 0
+            return _Check(self, self.verified).tables(), (0, 0)
         except DamagedObjectError:
             if self.verified is None:
                 raise
-            return _Check(self, None).tables(), 0  # what was checked then is gone; what is there now is checked whole
+            # What was checked then is gone; what is there now is checked whole.
+            return _Check(self, None).tables(), (0, 0)
 
 
 class _Check:

@@ -18,7 +18,6 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,6 +27,8 @@ from codeintel.hamilton_pipeline.stored_rows import declared_columns, store_rows
 from codeintel.relspec.pipeline import Analysis, Contract, ScalarFunction, Table
 from codeintel.store.handles import Format, Partition, TableHandle
 from codeintel.store.partitions import (
+    by_file,
+    changed_files,
     conformed,
     is_bucketed,
     read_buckets,
@@ -35,24 +36,27 @@ from codeintel.store.partitions import (
     split_by_bucket,
     write_partition,
 )
-from codeintel.store.results import Result, Tables
+from codeintel.store.results import Anew, Result, Tables
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
     """A table as a job reads it: which columns, and which buckets (None: all of them).
 
-    A reader of no column, such as `count(*)`, is given the first: Arrow keeps no row count without one.
+    A reader of no column, such as `count(*)`, is given the first: Arrow keeps no row count without one. Rows of the
+    files in `without` are left out.
     """
 
     handle: TableHandle
     schema: pa.Schema
     columns: frozenset[str] | None = None
     buckets: frozenset[int] | None = None
+    without: frozenset[str] = frozenset()
 
     def read(self, objects: Path) -> pa.Table:
         columns = self.columns if self.columns is None or self.columns else self.schema.names[:1]
-        return read_buckets(objects, self.handle, self.schema, columns=columns, buckets=self.buckets)
+        rows = read_buckets(objects, self.handle, self.schema, columns=columns, buckets=self.buckets)
+        return rows.filter(pc.invert(_of(rows, self.without))) if self.without else rows
 
     def stream(self, objects: Path) -> pa.RecordBatchReader:
         """The same rows in the same order, each bucket read when it is asked for, and then let go."""
@@ -70,15 +74,15 @@ class Input:
 class Done:
     """What a job wrote, by table and bucket, with CPU seconds and the worker's peak resident bytes meanwhile.
 
-    `worker` is its process id, with its node where there are several. `extracted` counts the source rows that were read
-    anew. `started` and `ended` are readings of `perf_counter`, which the processes of a machine share.
+    `worker` is its process id, with its node where there are several. `started` and `ended` are readings of
+    `perf_counter`, which the processes of a machine share.
     """
 
     partitions: Tables
     cpu_s: float = 0.0
     worker: str = ""
     peak_bytes: int = 0
-    extracted: int = 0
+    anew: Anew = (0, 0)
     started: float = 0.0
     ended: float = 0.0
 
@@ -103,14 +107,14 @@ class ExtractJob:
     def reads(self) -> Iterable[TableHandle]:
         return [self.source.handle]
 
-    def run(self) -> tuple[Tables, int]:
+    def run(self) -> tuple[Tables, Anew]:
         rows = self.source.read(self.objects)
         kept = self._kept(rows)
         paths = pa.array(sorted({path for facts in kept.values() for path in facts.paths}), pa.string())
         fresh = rows.filter(pc.invert(pc.is_in(rows.column("path"), paths))) if len(paths) else rows
         found = self.extract(self._without_dead(fresh), **self.parameters)
         if self.dry:
-            return {}, 0
+            return {}, (0, 0)
         stored = {
             name: {
                 bucket: write_partition(self.objects, part, "arrow", before)
@@ -118,7 +122,7 @@ class ExtractJob:
             }
             for name, table in self.tables.items()
         }
-        return stored, fresh.num_rows
+        return stored, (fresh.num_rows, rows.num_rows)
 
     def _without_dead(self, rows: pa.Table) -> pa.Table:
         if not self.dead:
@@ -160,9 +164,9 @@ class ExtractJob:
             new, old = fresh.get(bucket, nothing), None
             if bucket in kept and name in kept[bucket].tables:
                 old, before = kept[bucket].tables[name]
-                facts = _by_file(new.cast(schema)) | {
+                facts = by_file(new.cast(schema)) | {
                     path: parts
-                    for path, parts in _by_file(conformed(before, schema)).items()
+                    for path, parts in by_file(conformed(before, schema)).items()
                     if path in kept[bucket].paths
                 }
                 parts = [part for path in files.column("path").to_pylist() for part in facts.get(path, ())]
@@ -177,20 +181,6 @@ class _KeptFacts:
 
     paths: frozenset[str]
     tables: Mapping[str, tuple[Partition, pa.Table]]
-
-
-def _by_file(table: pa.Table) -> dict[str, list[pa.Table]]:
-    """The rows of each file, as the runs they come in."""
-    found: dict[str, list[pa.Table]] = {}
-    begin = 0
-    for chunk in table.column("path").chunks:
-        runs = pc.run_end_encode(chunk)
-        for path, length in zip(
-            runs.values.to_pylist(), np.diff(runs.run_ends.to_numpy(), prepend=0).tolist(), strict=True
-        ):
-            found.setdefault(path, []).append(table.slice(begin, length))
-            begin += length
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +203,7 @@ class QueryJob:
     def reads(self) -> Iterable[TableHandle]:
         return [each.handle for each in self.inputs.values()]
 
-    def run(self) -> tuple[Tables, int]:
+    def run(self) -> tuple[Tables, Anew]:
         # Extraction must not pay for the engine, nor planning: its digest of this code imports what is named by `from`.
         from codeintel.datafusion_engine import session  # noqa: PLC0415
 
@@ -222,12 +212,24 @@ class QueryJob:
         if self.buckets is not None and any(i.buckets is None for i in self.inputs.values()):
             own = pc.is_in(found.column("bucket"), pa.array(sorted(self.buckets), pa.int32()))
             found = found if pc.all(own).as_py() is not False else found.filter(own)
-        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, 0
+        return {self.name: store_rows(self.objects, self.name, found, self.output, self.form, self.contract)}, (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an analysis was given before, by table, and the partitions that it made of that."""
+
+    inputs: Mapping[str, TableHandle]
+    parts: Mapping[int, Partition]
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisJob:
-    """Run one analysis over whole tables or streams of them, and store its rows, or its tables as they come."""
+    """Run one analysis over whole tables or streams of them, and store its rows, or its tables as they come.
+
+    Of one whose input `components` tells files apart, those components are left out that are what they were for
+    `earlier`: their rows are taken from there.
+    """
 
     objects: Path
     name: str
@@ -237,18 +239,25 @@ class AnalysisJob:
     output: Table
     form: Format
     contract: Contract | None = None
+    components: str | None = None
+    earlier: Earlier | None = None
 
     def reads(self) -> Iterable[TableHandle]:
         return [each.handle for each in self.inputs.values()]
 
-    def run(self) -> tuple[Tables, int]:
+    def run(self) -> tuple[Tables, Anew]:
         streamed = streamed_inputs(self.name, self.analyse, self.inputs)
+        kept, anew = self._kept()
+        inputs = {
+            name: replace(each, without=kept) if name == self.components or is_bucketed(each.schema) else each
+            for name, each in self.inputs.items()
+        }
         found = self.analyse(
-            **{n: i.stream(self.objects) if n in streamed else i.read(self.objects) for n, i in self.inputs.items()},
+            **{n: i.stream(self.objects) if n in streamed else i.read(self.objects) for n, i in inputs.items()},
             **self.parameters,
         )
         stored: dict[int, Partition] = {}
-        for part in self._parts(found):
+        for part in self._with_kept(self._parts(found), kept):
             made = store_rows(self.objects, self.name, part, self.output, self.form, self.contract)
             if stored and made and (bucket := min(made)) <= (last := max(stored)):
                 wrong = f"twice: bucket {bucket}" if bucket in stored else f"bucket {bucket} after bucket {last}"
@@ -259,7 +268,56 @@ class AnalysisJob:
                 )
             stored |= made
             del part  # before the next is made
-        return {self.name: stored}, 0
+        return {self.name: stored}, anew
+
+    def _kept(self) -> tuple[frozenset[str], Anew]:
+        """Files of components that are what they were; how many components are not, and of how many."""
+        if self.components is None:
+            return frozenset(), (0, 0)
+        now = self._components(self.inputs[self.components].handle)
+        everything = frozenset[str](), (len(now), len(now))
+        if self.earlier is None:
+            return everything
+        before, changed = self.earlier.inputs, set[str]()
+        for name in self.inputs.keys() - {self.components}:
+            old, new = before[name], self.inputs[name].handle
+            if is_bucketed(self.inputs[name].schema) and old.schema == new.schema:
+                changed |= changed_files(self.objects, old, new)
+            elif (old.version, old.schema) != (new.version, new.schema):
+                return everything
+        kept = {each for each in now & self._components(before[self.components]) if changed.isdisjoint(each)}
+        return frozenset().union(*kept), (len(now) - len(kept), len(now))
+
+    def _components(self, handle: TableHandle) -> set[frozenset[str]]:
+        """The files of each component."""
+        assert self.components is not None
+        found: dict[str, list[str]] = {}
+        rows = read_buckets(self.objects, handle, self.inputs[self.components].schema)
+        for path, component in zip(rows["path"].to_pylist(), rows["component"].to_pylist(), strict=True):
+            found.setdefault(component, []).append(path)
+        return set(map(frozenset, found.values()))
+
+    def _with_kept(self, parts: Iterator[pa.Table], kept: frozenset[str]) -> Iterator[pa.Table]:
+        """What is to be stored at a time, with the rows of the files that are kept."""
+        if self.earlier is None or not kept:
+            yield from parts
+            return
+        waiting = sorted(self.earlier.parts, reverse=True)
+        for part in parts:
+            last = pc.max(part["bucket"]).as_py()
+            due = []
+            while part.num_rows and waiting and waiting[-1] <= last:
+                due.append(self._kept_rows(waiting.pop(), kept))
+            yield pa.concat_tables([part, *due])
+            del part, due  # before the next is made
+        for bucket in reversed(waiting):
+            yield self._kept_rows(bucket, kept)
+
+    def _kept_rows(self, bucket: int, kept: frozenset[str]) -> pa.Table:
+        assert self.earlier is not None
+        handle = TableHandle(self.name, "", {bucket: self.earlier.parts[bucket]})
+        rows = read_buckets(self.objects, handle, self.output.schema)
+        return rows.filter(_of(rows, kept))
 
     def _parts(self, found: object) -> Iterator[pa.Table]:
         """What is to be stored at a time. Nothing here may hold a table while the next one is made."""
@@ -273,6 +331,12 @@ class AnalysisJob:
         if not isinstance(found, pa.Table):
             raise RunError(f"analysis {self.name!r} gives a {type(found).__name__}, not a table", task=self.name)
         return declared_columns(self.name, found, self.output)
+
+
+def _of(rows: pa.Table, files: Container[str]) -> pa.ChunkedArray:
+    """Whether each row is of one of the files."""
+    own = [path for path in rows["path"].unique().to_pylist() if path in files]
+    return pc.is_in(rows["path"], pa.array(own, pa.string()))
 
 
 def streamed_inputs(name: str, analyse: Analysis, tables: Container[str]) -> frozenset[str]:
@@ -308,9 +372,9 @@ def _globals(function: Any) -> dict[str, Any]:  # Any: whatever can be called
 
 
 class Job(Protocol):
-    """Work that names its inputs by handle and answers with what it wrote, and how many source rows it read anew."""
+    """Work that names its inputs by handle and answers with what it wrote, and what it read anew."""
 
-    def run(self) -> tuple[Tables, int]: ...
+    def run(self) -> tuple[Tables, Anew]: ...
 
     def reads(self) -> Iterable[TableHandle]: ...
 
@@ -318,13 +382,13 @@ class Job(Protocol):
 def perform(job: Job) -> Done:
     """Run a job in this process and account for it."""
     started, used = time.perf_counter(), time.process_time()
-    partitions, extracted = job.run()
+    partitions, anew = job.run()
     return Done(
         partitions,
         time.process_time() - used,
         str(os.getpid()),
         peak_resident_bytes(),
-        extracted,
+        anew,
         started,
         time.perf_counter(),
     )

@@ -358,6 +358,8 @@ def _task_runs(plan: ExecutionPlan, bench: Bench, done: _Executed) -> dict[str, 
             status, reason = "reused", REUSED
         elif status == "ran" and buckets > 1:
             reason = f"{stale} of {buckets} buckets"
+        elif status == "ran" and name in bench.components:
+            reason = "{} of {} components".format(*bench.components[name])
         used = bench.workers.usage.get(name)
         runs[name] = TaskRun(
             status,

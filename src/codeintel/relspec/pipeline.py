@@ -155,17 +155,23 @@ class Pipeline:
     functions: Mapping[str, ScalarFunction] = field(default_factory=dict)
 
 
-def analysis(schema: pa.Schema) -> Callable[[AnyAnalysis], AnyAnalysis]:
+def analysis(schema: pa.Schema, components: str | None = None) -> Callable[[AnyAnalysis], AnyAnalysis]:
     """Declare the output schema of an analysis: a function whose parameters name its input tables.
 
     A parameter that is annotated `pyarrow.RecordBatchReader` gets its table as batches, to be read once: by bucket,
     one bucket in memory at a time. Any other gets a whole table. What it returns is a table, or an iterator of tables
     (it may be a generator), each of which has all rows of some buckets, in ascending order from table to table: each
     is stored before the next is asked for. Without buckets they are stored as one table.
+
+    `components` names an input with the columns `path` and `component`, one row a file. It says that the rows about the
+    files of one component hang on what inputs have of these files, on inputs without a `path` and a `bucket`, and on
+    nothing else. Then rows of components that are what they were in the current run are kept, and of that input and of
+    those with a `path` and a `bucket` the analysis is given the rows of all other files, as if there were no more.
     """
 
     def declared(function: AnyAnalysis) -> AnyAnalysis:
         function.output_schema = schema  # pyrefly: ignore[missing-attribute]  functions take attributes
+        function.components = components  # pyrefly: ignore[missing-attribute]
         return function
 
     return declared

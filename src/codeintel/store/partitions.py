@@ -156,6 +156,20 @@ def split_by_bucket(table: pa.Table) -> list[tuple[int, pa.Table]]:
     return [(int(buckets[s]), table.slice(s, e - s)) for s, e in zip(starts, ends, strict=True)]
 
 
+def by_file(table: pa.Table) -> dict[str, list[pa.Table]]:
+    """The rows of each file, as the runs they come in."""
+    found: dict[str, list[pa.Table]] = {}
+    begin = 0
+    for chunk in table.column("path").chunks:
+        runs = pc.run_end_encode(chunk)
+        for path, length in zip(
+            runs.values.to_pylist(), np.diff(runs.run_ends.to_numpy(), prepend=0).tolist(), strict=True
+        ):
+            found.setdefault(path, []).append(table.slice(begin, length))
+            begin += length
+    return found
+
+
 def write_partition(objects: Path, table: pa.Table, form: Format, before: Partition | None = None) -> Partition:
     """Store `table` (key order, no bucket column) unless a sound object has its version. Durable on return.
 
@@ -316,3 +330,23 @@ def _rows_by_key(
                 tuple(row.get(name, bucket) for name in key): row for row in read_partition(objects, part).to_pylist()
             }
     return rows
+
+
+def changed_files(objects: Path, old: TableHandle, new: TableHandle) -> set[str]:
+    """Files whose rows are not the same, in the same order, in both of two tables of one schema.
+
+    Only partitions that differ are read. Raises DamagedObjectError for one that cannot be.
+    """
+    changed = set[str]()
+    for bucket in old.partitions.keys() | new.partitions.keys():
+        parts = [handle.partitions.get(bucket) for handle in (old, new)]
+        if parts[0] == parts[1]:
+            continue
+        before, after = (by_file(read_partition(objects, part)) if part else {} for part in parts)
+        changed |= before.keys() ^ after.keys()
+        changed |= {
+            path
+            for path in before.keys() & after.keys()
+            if not pa.concat_tables(before[path]).equals(pa.concat_tables(after[path]))
+        }
+    return changed

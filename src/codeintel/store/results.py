@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS data (data_version TEXT PRIMARY KEY, value BLOB NOT N
 
 Tables = Mapping[str, Mapping[int, Partition]]
 """Partitions by table and bucket."""
+Anew = tuple[int, int]
+"""How many parts of what it reads a task read anew, and of how many: rows of an extractor's source, components of what
+an analysis reads; 0 of 0 for what has no such parts."""
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True):

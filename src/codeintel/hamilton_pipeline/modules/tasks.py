@@ -19,7 +19,7 @@ from hamilton.function_modifiers.base import NodeCreator
 from codeintel.errors import RunError
 from codeintel.hamilton_pipeline.cache_policy import CachePolicy
 from codeintel.hamilton_pipeline.contract_job import Finding
-from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, ExtractJob, Input, Job, QueryJob
+from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, Earlier, ExtractJob, Input, Job, QueryJob
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, filled
 from codeintel.hamilton_pipeline.prediction import PLAN_SIGNATURE
 from codeintel.hamilton_pipeline.readings import Reading
@@ -58,6 +58,7 @@ class Bench:
     progress: Callable[[str, int, int], None] = field(default=lambda _task, _done, _total: None)
     shares: dict[str, tuple[int, int]] = field(default_factory=dict)  # (stale, all) buckets by task, as they get known
     extracted: dict[str, int] = field(default_factory=dict)  # source rows read anew, by extractor
+    components: dict[str, tuple[int, int]] = field(default_factory=dict)  # (anew, all), by analysis that has some
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # broken rules, by output
 
     def known(
@@ -88,12 +89,22 @@ class Bench:
         """The result of a task for a bucket in the current run, else the newest, whatever it was made of."""
         if self.policy.planned != "default":
             return None
+        current = self._current(task, bucket)
+        return self.results.latest(task.signature, bucket) if current is None else current[1]
+
+    def whole_before(self, task: Task) -> Earlier | None:
+        """What a whole-program task was given in the current run, and what it made of that."""
+        current = self._current(task, UNPARTITIONED) if self.policy.planned == "default" else None
+        return None if current is None else Earlier(current[0], current[1].tables[task.name])
+
+    def _current(self, task: Task, bucket: int) -> tuple[dict[str, TableHandle], Result] | None:
+        """What a task was given in the current run, and its result for a bucket."""
         read = {name: self.before[name] for name in task.inputs if name in self.before}
-        if bucket != UNPARTITIONED and len(read) == len(task.inputs):
-            found = self.results.found(result_key(task.signature, bucket, read, task.inputs))
-            if found is not None:
-                return found
-        return self.results.latest(task.signature, bucket)
+        modes = task.inputs if bucket != UNPARTITIONED else dict[str, Mode].fromkeys(task.inputs, "whole")
+        if len(read) < len(task.inputs):
+            return None
+        found = self.results.found(result_key(task.signature, bucket, read, modes))
+        return None if found is None else (read, found)
 
     def follow(self, task: Task, leader: str) -> None:
         """A task that only hands on a part of another's result ran, or was reused, as that one."""
@@ -232,7 +243,7 @@ def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, 
             results |= made
             if not job.dead:  # what kills a process once may not the next time
                 bench.keep(task, {b: (stale[b], result) for b, result in made.items()})
-            bench.extracted[task.name] = bench.extracted.get(task.name, 0) + done.extracted
+            bench.extracted[task.name] = bench.extracted.get(task.name, 0) + done.anew[0]
             finished += job.source.handle.rows
             bench.progress(task.name, finished, total)
         waiting = again
@@ -297,6 +308,7 @@ def view(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHa
 def analysis(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> TableHandle:
     """Rows of one whole-program step in Python."""
     analyse = bench.pipeline.analyses[task.name]
+    components: str | None = getattr(analyse, "components", None)
     stale, results = bench.known(task, inputs, None)
     wanted = filled(task.name, partial(analyse, **dict.fromkeys(inputs)), bench.parameters)
     job = AnalysisJob(
@@ -308,6 +320,8 @@ def analysis(bench: Bench, task: Task, inputs: Mapping[str, TableHandle]) -> Tab
         bench.planned.tables[task.name],
         bench.form(task.name),
         bench.planned.contracts.get(task.name),
+        components,
+        bench.whole_before(task) if components else None,
     )
     results |= _run(bench, task, [job] if stale else [], stale, heavy=bench.is_heavy(task, inputs))
     return bench.handle(task.name, _united(results, task.name))
@@ -324,6 +338,8 @@ def _run(bench: Bench, task: Task, jobs: list[Job], stale: Mapping[int, str], *,
                     raise RunError(f"{task.kind} {task.name!r}: {done.reason}, twice", task=task.name)
                 again.append(job)
                 continue
+            if done.anew[1]:
+                bench.components[task.name] = done.anew
             parts = done.partitions[task.name]
             buckets = job.buckets if isinstance(job, QueryJob) and job.buckets is not None else None
             made = (
