@@ -46,8 +46,12 @@ def program_components(value_flows: pa.RecordBatchReader) -> pa.Table:
         *_links(modules, [(number[path], name) for path, name in _rows(imported)]),
         *((number[path], file) for path, name in _rows(named) for file in modules.named[name.removeprefix("'")]),
     ])  # fmt: skip
-    first = {file: paths[min(part)] for part in rx.connected_components(graph) for file in part}
-    return pa.table([paths, [first[at] for at in range(len(paths))]], schema=COMPONENTS)
+    component = [""] * len(paths)
+    for part in rx.connected_components(graph):
+        name = paths[min(part)]
+        for file in part:
+            component[file] = name
+    return pa.table([paths, component], schema=COMPONENTS)
 
 
 def _distinct(rows: pa.Table) -> pa.Table:
