@@ -4,7 +4,8 @@
 
 CPU seconds of all processes, `driver` those of the one that plans and commits; memory is resident and summed over all
 processes at one time, looked at every 50 ms. With `--edit` the build is repeated after
-a statement is added to a function, and again after a function is added to the file.
+a statement is added to a function, and again after a function is added to the file; in a repository of several
+programs also after one is added to Django's.
 """
 
 from __future__ import annotations
@@ -72,9 +73,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="codeintel-scaling-") as place:
             root = Path(shutil.copytree(corpus(name), Path(place, "corpus"), copy_function=os.link))
             store, lines = Path(place, "store"), lines_of(corpus(name))
-            for build in ("cold", "body", "function") if given.edit else ("cold",):
-                if build != "cold":
-                    edit(root, build)
+            edits = {"body": root, "function": root} if given.edit else {}
+            if edits and Path(root, "django", "setup.py").exists() | Path(root, "django", "pyproject.toml").exists():
+                edits["in django"] = root / "django"
+            for build in ("cold", *edits):
+                if build in edits:
+                    edit(edits[build], build)
                 tree, said = built(root, store, *more)
                 files = said["files"]
                 row = {
@@ -82,10 +86,12 @@ def main() -> None:
                     "cpu_s": round(tree.cpu_s, 1), "driver_s": round(tree.driver_cpu_s, 1),
                     "wall_s": round(tree.wall_s, 1), "peak_mb": round(tree.peak / 1e6),
                     "store_mb": round(size_of(store) / 1e6), "cpu_us_line": round(tree.cpu_s / lines * 1e6, 1),
+                    "resolved": codeintel.open(store).manifest.tasks["resolutions"].reason,
                     "broken": files["failed"] + files["recovered"], "heaviest": heaviest(store),
                 }  # fmt: skip
                 found.append(row)
                 print("".join(f"{row[column]!s:>12}" for column in columns), flush=True)
+                print(f"{'':>24}resolutions: {row['resolved']}", flush=True)
                 for task, cpu_s, worker_mb in row["heaviest"]:
                     print(f"{'':>24}{task}: {cpu_s:.1f} CPU s, {worker_mb:.0f} MB a worker", flush=True)
     if given.json:

@@ -172,10 +172,13 @@ def _digest_of(path: str) -> tuple[str | None, int, str | None]:
         if not stat.S_ISREG(status.st_mode):
             return None, 0, "is not a regular file"
         # A buffer of the file's size costs half of what a large one does; the bytes read are what counts, not the size.
-        room = min(status.st_size + 1, _CHUNK)
-        while chunk := os.read(handle, room):
+        room = max(1, min(status.st_size + 1, _CHUNK))
+        while True:
+            chunk = os.read(handle, room)
             state.update(chunk)
             size += len(chunk)
+            if len(chunk) < room:  # a regular file gives less than there is room for at its end alone
+                break
     except OSError as error:
         return None, 0, f"cannot be read: {_reason(error)}"
     finally:

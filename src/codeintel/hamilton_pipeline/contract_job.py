@@ -233,7 +233,7 @@ class _Check:
             old = self.values(target, before[bucket], column)
             lost.append(_beyond(old, self.values(target, now[bucket], column)) if bucket in now else old)
         if (gone := distinct(_together(lost))).size:
-            every = _together(strays.by_bucket.values())
+            every = distinct(_together(strays.by_bucket.values()))
             away = _together([away, _within(every, gone)])
         away = distinct(away)
         for part in now.values():
@@ -305,7 +305,9 @@ def _distinct(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _within(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
-    """Those of `values` that `ordered`, which is not empty, holds."""
+    """What both of two arrays of ascending values hold; `ordered` is not empty."""
+    if len(ordered) < len(values):
+        values, ordered = ordered, values
     places = np.searchsorted(ordered, values)
     places[places == len(ordered)] = 0
     return values[ordered[places] == values]
