@@ -4,8 +4,8 @@
 
 CPU seconds of all processes, `driver` those of the one that plans and commits; memory is resident and summed over all
 processes at one time, looked at every 50 ms. With `--edit` the build is repeated after
-a statement is added to a function, and again after a function is added to the file; in a repository of several
-programs also after one is added to Django's.
+a statement is added to a function, and again after a function is added to the file; in `big` also after one is added
+to a file of Django, and to one of its largest program.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ def main() -> None:
     more += [part for target in given.targets.split(",") if target for part in ("--targets", target)]
     found: list[dict[str, Any]] = []
     columns = ("corpus", "build", "files", "lines", "cpu_s", "driver_s", "wall_s", "peak_mb", "store_mb", "cpu_us_line")
-    print("".join(f"{name:>12}" for name in columns), flush=True)
+    print("".join(f"{name:>18}" for name in columns), flush=True)
     for name in given.corpora.split(","):
         with tempfile.TemporaryDirectory(prefix="codeintel-scaling-") as place:
             root = Path(shutil.copytree(corpus(name), Path(place, "corpus"), copy_function=os.link))
             store, lines = Path(place, "store"), lines_of(corpus(name))
             edits = {"body": root, "function": root} if given.edit else {}
-            if edits and Path(root, "django", "setup.py").exists() | Path(root, "django", "pyproject.toml").exists():
-                edits["in django"] = root / "django"
+            if edits and name == "big":
+                edits |= {f"in {program}": root / program for program in ("django", "homeassistant")}
             for build in ("cold", *edits):
                 if build in edits:
                     edit(edits[build], build)
@@ -90,7 +90,7 @@ def main() -> None:
                     "broken": files["failed"] + files["recovered"], "heaviest": heaviest(store),
                 }  # fmt: skip
                 found.append(row)
-                print("".join(f"{row[column]!s:>12}" for column in columns), flush=True)
+                print("".join(f"{row[column]!s:>18}" for column in columns), flush=True)
                 print(f"{'':>24}resolutions: {row['resolved']}", flush=True)
                 for task, cpu_s, worker_mb in row["heaviest"]:
                     print(f"{'':>24}{task}: {cpu_s:.1f} CPU s, {worker_mb:.0f} MB a worker", flush=True)

@@ -48,8 +48,8 @@ class BuildResult:
     """What a build did. `tables` maps each public table to rows, Delta version and path; `errors` task to message.
 
     `warnings` maps tables to the promises that they break without failing the build. Counts are tasks and files, times
-    seconds, `cpu_s` with all workers, `peak_rss_mb` the sum of every process's own peak. `telemetry` says of tracking
-    and of each export that was asked for what became of it.
+    seconds, `cpu_s` with all workers, `peak_rss_mb` what the driver held at most and all workers together: the peaks of
+    jobs that ran at one time. `telemetry` says of tracking and of each export that was asked for what became of it.
     """
 
     run_id: str

@@ -38,6 +38,7 @@ def grouped(facts: Facts) -> list[set[str]]:
         ({"shop/a.py": "import importlib\nimportlib.import_module('farm.cow')\n"}, True),
         ({"shop/a.py": "from farm.barn import *\n"}, True),
         ({"shop/a.py": "'farm cow'\n"}, False),
+        ({"shop/a.py": "import importlib\nimportlib.import_module('yard')\n", "'yard.py": ""}, False),
     ],
 )
 def test_imports_and_names_of_modules_connect(facts_of: FactsOf, more: Mapping[str, str], one: bool) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 import codeintel
 from codeintel.hamilton_pipeline.modules import tasks
+from codeintel.hamilton_pipeline.process_usage import KEPT_BYTES
+from codeintel.hamilton_pipeline.workers import Usage, most_at_once
 from tests.build import deadly
 
 Make = Callable[[Mapping[str, str | bytes]], Path]
@@ -103,3 +105,18 @@ def test_a_job_that_kills_two_processes_fails_its_task_and_the_run_before_stays_
     assert result.errors == {"survivors": "analysis 'survivors': the worker process died (signal 9), twice"}
     assert result.skipped.keys() == {"doubled", "doubled_v1"}
     assert codeintel.open(tmp_path / "store").manifest.run_id == before.run_id
+
+
+@pytest.mark.parametrize(
+    ("spans", "most"),
+    [
+        ([], 0),
+        ([(0.0, 2.0, "a", 7), (1.0, 3.0, "b", 5)], 12),
+        ([(0.0, 2.0, "a", 7), (2.0, 3.0, "a", 5)], 7),
+        ([(0.0, 2.0, "a", KEPT_BYTES * 3), (2.0, 3.0, "b", KEPT_BYTES * 2)], KEPT_BYTES * 3),
+        ([(0.0, 2.0, "a", 9), (1.0, 6.0, "b", 2), (3.0, 4.0, "a", 1), (5.0, 7.0, "c", 3)], 11),
+    ],
+    ids=["none", "at one time", "one after the other", "an idle one gives back what is much", "three"],
+)
+def test_memory_is_counted_that_is_held_at_one_time(spans: list[tuple[float, float, str, int]], most: int) -> None:
+    assert most_at_once({"x": Usage(spans=spans[::2]), "y": Usage(spans=spans[1::2])}) == most

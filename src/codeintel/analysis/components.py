@@ -27,24 +27,24 @@ def program_components(value_flows: pa.RecordBatchReader) -> pa.Table:
     Files are connected if they are in one top-level package or directory of modules, if one imports the other, or if
     one has the name of the other's module as a text, which it may import by.
     """
-    paths, defined, imported, texts = [], [], [], []
+    found, defined, imported, texts = set[str](), [], [], []
     for batch in value_flows:
         rows, op = pa.table(batch.select(["path", "name", "position"])), batch["op"]
-        paths += rows["path"].unique().to_pylist()
+        found.update(rows["path"].unique().to_pylist())
         is_module = pc.and_(pc.equal(op, "define"), pc.equal(rows["position"], MODULE))
         defined.append(rows.filter(is_module).select(["path", "name"]))
         imported.append(_distinct(rows.filter(pc.is_in(op, pa.array(["import", "star"])))))
         texts.append(_distinct(rows.filter(pc.equal(op, "constant"))))
-    paths.sort()
+    paths = sorted(found)
     number = {path: at for at, path in enumerate(paths)}
     modules = Modules((number[path], name, path) for path, name in _rows(defined))
     is_name = pa.array([text for name in modules.named for text in (name, f"'{name}")], pa.string())
-    named = [rows.filter(pc.is_in(rows["name"], is_name)) for rows in texts]
+    named = _rows(rows.filter(pc.is_in(rows["name"], is_name)) for rows in texts)
     graph = rx.PyGraph(multigraph=False)
     graph.add_nodes_from(range(len(paths)))
     graph.add_edges_from_no_data([
         *_links(modules, [(number[path], name) for path, name in _rows(imported)]),
-        *((number[path], file) for path, name in _rows(named) for file in modules.named[name.removeprefix("'")]),
+        *((number[path], file) for path, name in named for file in modules.named.get(name.removeprefix("'"), ())),
     ])  # fmt: skip
     component = [""] * len(paths)
     for part in rx.connected_components(graph):

@@ -177,8 +177,8 @@ class Program:
     def parts(self, groups: Sequence[Sequence[int]]) -> Iterator[Program]:
         """The program in parts, one for each group of paths, with slots of their own: `slots` has the number of each.
 
-        The largest comes first, so that the others find room in what it leaves. No slot may be in rows of two groups.
-        In the end nothing is left of this one but its ids and paths.
+        The largest comes first, so that the others find room in what it leaves. Of one group's slots only names from
+        outside may be in rows of another. In the end nothing is left of this one but its ids and paths.
         """
         if len(groups) == 1:
             self.slots = np.arange(self.count)

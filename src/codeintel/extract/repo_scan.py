@@ -177,7 +177,7 @@ def _digest_of(path: str) -> tuple[str | None, int, str | None]:
             chunk = os.read(handle, room)
             state.update(chunk)
             size += len(chunk)
-            if len(chunk) < room:  # a regular file gives less than there is room for at its end alone
+            if not chunk or (len(chunk) < room and size >= status.st_size):  # at the end
                 break
     except OSError as error:
         return None, 0, f"cannot be read: {_reason(error)}"

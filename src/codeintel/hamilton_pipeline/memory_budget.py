@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
-from codeintel.hamilton_pipeline.partition_jobs import Job
+from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, Job
 from codeintel.hamilton_pipeline.process_usage import resident_bytes
 
 IDLE_BYTES = 150_000_000
@@ -35,9 +35,10 @@ class MemoryBudget:
 
     def may_start(self, task: str, job: Job) -> bool:
         """Whether there is room for `job`, which then counts as running."""
-        need = self.needs.get(task) or IDLE_BYTES + GROWTH * sum(
-            part.bytes for handle in job.reads() for part in handle.partitions.values()
-        )
+        need = self.needs.get(task, 0.0)
+        if not need or (isinstance(job, AnalysisJob) and job.components):  # which may have looked at a few of them
+            read = sum(part.bytes for handle in job.reads() for part in handle.partitions.values())
+            need = max(need, IDLE_BYTES + GROWTH * read)
         with self._lock:
             if self.flying:
                 held = sorted(resident_bytes(p.pid) for p in multiprocessing.active_children() if p.pid is not None)

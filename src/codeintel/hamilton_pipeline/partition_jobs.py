@@ -22,13 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from codeintel.errors import DamagedObjectError, PlanError, RunError
+from codeintel.hamilton_pipeline.component_reuse import Earlier, Reuse, of_files, reuse, with_kept
 from codeintel.hamilton_pipeline.process_usage import forget_peak, give_back_memory, peak_resident_bytes
 from codeintel.hamilton_pipeline.stored_rows import declared_columns, store_rows
 from codeintel.relspec.pipeline import Analysis, Contract, ScalarFunction, Table
 from codeintel.store.handles import Format, Partition, TableHandle
 from codeintel.store.partitions import (
     by_file,
-    changed_files,
     conformed,
     is_bucketed,
     read_buckets,
@@ -56,7 +56,7 @@ class Input:
     def read(self, objects: Path) -> pa.Table:
         columns = self.columns if self.columns is None or self.columns else self.schema.names[:1]
         rows = read_buckets(objects, self.handle, self.schema, columns=columns, buckets=self.buckets)
-        return rows.filter(pc.invert(_of(rows, self.without))) if self.without else rows
+        return rows.filter(pc.invert(of_files(rows, self.without))) if self.without else rows
 
     def stream(self, objects: Path) -> pa.RecordBatchReader:
         """The same rows in the same order, each bucket read when it is asked for, and then let go."""
@@ -216,19 +216,11 @@ class QueryJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """What an analysis was given before, by table, and the partitions that it made of that."""
-
-    inputs: Mapping[str, TableHandle]
-    parts: Mapping[int, Partition]
-
-
-@dataclass(frozen=True, slots=True)
 class AnalysisJob:
     """Run one analysis over whole tables or streams of them, and store its rows, or its tables as they come.
 
-    Of one whose input `components` tells files apart, those components are left out that are what they were for
-    `earlier`: their rows are taken from there.
+    Of one that has `components`, those are left out of which all inputs have what they had for `earlier`: their rows
+    are taken from there.
     """
 
     objects: Path
@@ -247,17 +239,24 @@ class AnalysisJob:
 
     def run(self) -> tuple[Tables, Anew]:
         streamed = streamed_inputs(self.name, self.analyse, self.inputs)
-        kept, anew = self._kept()
-        inputs = {
-            name: replace(each, without=kept) if name == self.components or is_bucketed(each.schema) else each
-            for name, each in self.inputs.items()
-        }
+        reused = self._reuse()
+        inputs = self.inputs
+        if reused is not None:
+            inputs = {
+                name: replace(each, without=reused.kept)
+                if name == self.components or is_bucketed(each.schema)
+                else each
+                for name, each in inputs.items()
+            }
         found = self.analyse(
             **{n: i.stream(self.objects) if n in streamed else i.read(self.objects) for n, i in inputs.items()},
             **self.parameters,
         )
+        parts = self._parts(found)
+        if reused is not None:
+            parts = with_kept(self.objects, self.name, parts, reused, self.earlier, self.output.schema)
         stored: dict[int, Partition] = {}
-        for part in self._with_kept(self._parts(found), kept):
+        for part in parts:
             made = store_rows(self.objects, self.name, part, self.output, self.form, self.contract)
             if stored and made and (bucket := min(made)) <= (last := max(stored)):
                 wrong = f"twice: bucket {bucket}" if bucket in stored else f"bucket {bucket} after bucket {last}"
@@ -268,56 +267,13 @@ class AnalysisJob:
                 )
             stored |= made
             del part  # before the next is made
-        return {self.name: stored}, anew
+        return {self.name: stored}, reused.anew if reused is not None else (0, 0)
 
-    def _kept(self) -> tuple[frozenset[str], Anew]:
-        """Files of components that are what they were; how many components are not, and of how many."""
+    def _reuse(self) -> Reuse | None:
         if self.components is None:
-            return frozenset(), (0, 0)
-        now = self._components(self.inputs[self.components].handle)
-        everything = frozenset[str](), (len(now), len(now))
-        if self.earlier is None:
-            return everything
-        before, changed = self.earlier.inputs, set[str]()
-        for name in self.inputs.keys() - {self.components}:
-            old, new = before[name], self.inputs[name].handle
-            if is_bucketed(self.inputs[name].schema) and old.schema == new.schema:
-                changed |= changed_files(self.objects, old, new)
-            elif (old.version, old.schema) != (new.version, new.schema):
-                return everything
-        kept = {each for each in now & self._components(before[self.components]) if changed.isdisjoint(each)}
-        return frozenset().union(*kept), (len(now) - len(kept), len(now))
-
-    def _components(self, handle: TableHandle) -> set[frozenset[str]]:
-        """The files of each component."""
-        assert self.components is not None
-        found: dict[str, list[str]] = {}
-        rows = read_buckets(self.objects, handle, self.inputs[self.components].schema)
-        for path, component in zip(rows["path"].to_pylist(), rows["component"].to_pylist(), strict=True):
-            found.setdefault(component, []).append(path)
-        return set(map(frozenset, found.values()))
-
-    def _with_kept(self, parts: Iterator[pa.Table], kept: frozenset[str]) -> Iterator[pa.Table]:
-        """What is to be stored at a time, with the rows of the files that are kept."""
-        if self.earlier is None or not kept:
-            yield from parts
-            return
-        waiting = sorted(self.earlier.parts, reverse=True)
-        for part in parts:
-            last = pc.max(part["bucket"]).as_py()
-            due = []
-            while part.num_rows and waiting and waiting[-1] <= last:
-                due.append(self._kept_rows(waiting.pop(), kept))
-            yield pa.concat_tables([part, *due])
-            del part, due  # before the next is made
-        for bucket in reversed(waiting):
-            yield self._kept_rows(bucket, kept)
-
-    def _kept_rows(self, bucket: int, kept: frozenset[str]) -> pa.Table:
-        assert self.earlier is not None
-        handle = TableHandle(self.name, "", {bucket: self.earlier.parts[bucket]})
-        rows = read_buckets(self.objects, handle, self.output.schema)
-        return rows.filter(_of(rows, kept))
+            return None
+        tables = {name: (each.handle, each.schema) for name, each in self.inputs.items()}
+        return reuse(self.objects, self.name, self.components, tables, self.earlier)
 
     def _parts(self, found: object) -> Iterator[pa.Table]:
         """What is to be stored at a time. Nothing here may hold a table while the next one is made."""
@@ -331,12 +287,6 @@ class AnalysisJob:
         if not isinstance(found, pa.Table):
             raise RunError(f"analysis {self.name!r} gives a {type(found).__name__}, not a table", task=self.name)
         return declared_columns(self.name, found, self.output)
-
-
-def _of(rows: pa.Table, files: Container[str]) -> pa.ChunkedArray:
-    """Whether each row is of one of the files."""
-    own = [path for path in rows["path"].unique().to_pylist() if path in files]
-    return pc.is_in(rows["path"], pa.array(own, pa.string()))
 
 
 def streamed_inputs(name: str, analyse: Analysis, tables: Container[str]) -> frozenset[str]:

@@ -303,18 +303,19 @@ def _analysis_task(
             )
     inputs: dict[str, Mode] = {p.name: "whole" for p in wanted if p.name in tables}
     streamed_inputs(name, analyse, inputs)  # what is wrong with its annotations is told before anything runs
-    _check_components(name, analyse, tables, inputs)
+    components: str | None = getattr(analyse, "components", None)
+    if components is not None:
+        _check_components(name, components, tables, inputs)
     settings = {p.name: parameters[p.name] for p in wanted if p.name in parameters and p.name not in tables}
     parts = {**code_parts(analyse), **_setting_parts(settings), **own}
     parts |= {"schema": schema_digest(tables[name].schema), "library pyarrow": _PYARROW}
+    if components is not None:
+        parts["components"] = digest(components)
     return Task.of_parts(name, "analysis", inputs, {t: _column_names(tables[t].schema) for t in inputs}, parts)
 
 
-def _check_components(name: str, analyse: Analysis, tables: Mapping[str, Table], inputs: Mapping[str, Mode]) -> None:
+def _check_components(name: str, components: str, tables: Mapping[str, Table], inputs: Mapping[str, Mode]) -> None:
     """Raise PlanError for components that are no input or tell no files apart, and for an analysis without files."""
-    components = getattr(analyse, "components", None)
-    if components is None:
-        return
     if components not in inputs:
         wrong = f"has components by {components!r}, which it does not read; {nearest(components, inputs)}"
     elif missing := {"path", "component"} - set(tables[components].schema.names):

@@ -166,7 +166,7 @@ def run_plan(
     from codeintel.hamilton_pipeline import contract_results  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.crew import crew  # noqa: PLC0415 - see the top
     from codeintel.hamilton_pipeline.modules.tasks import Bench  # noqa: PLC0415 - see the top
-    from codeintel.hamilton_pipeline.workers import worker_peaks  # noqa: PLC0415 - see the top
+    from codeintel.hamilton_pipeline.workers import most_at_once  # noqa: PLC0415 - see the top
 
     store, repository = frame.store, str(parameters.get("repository", ""))
     before = {name: stored.handle(name) for name, stored in (frame.before.handles if frame.before else {}).items()}
@@ -239,7 +239,7 @@ def run_plan(
         artifacts=artifacts,
         errors={outcome.nodes[n].task or n: _one_line(e) for n, e in outcome.failed.items()},
         warnings=warnings,
-        workers_peak=sum(worker_peaks(workers.usage).values()),
+        workers_peak=most_at_once(workers.usage),
         workers_cpu_s=workers.uncounted_cpu_s,
     )
 
@@ -383,7 +383,7 @@ def _spans(
         if node.done >= 0:
             times = round(node.started + late, 6), round(node.ended + late, 6)
             rows.append((node.thread or DRIVER, node.task or "", node.node, *times))
-    jobs = sorted((start, end, worker, task) for task, used in usage.items() for worker, start, end in used.spans)
+    jobs = sorted((start, end, worker, task) for task, used in usage.items() for start, end, worker, _ in used.spans)
     numbers = {worker: number for number, worker in enumerate(dict.fromkeys(worker for _, _, worker, _ in jobs))}
     for start, end, worker, task in jobs:
         rows.append((f"worker {numbers[worker]}", task, task, round(start - clock, 6), round(end - clock, 6)))

@@ -9,7 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-_KEPT_BYTES = 400_000_000  # what a process may keep between two jobs, shared objects of libraries included
+KEPT_BYTES = 400_000_000
+"""What a process may keep between two jobs, shared objects of libraries included."""
 
 
 def cpu_seconds() -> float:
@@ -38,7 +39,7 @@ def give_back_memory() -> None:
 
     Less is kept: the next job would have each page cleared again, a tenth of a cold build's CPU.
     """
-    if resident_bytes() < _KEPT_BYTES:
+    if resident_bytes() < KEPT_BYTES:
         return
     with contextlib.suppress(OSError, AttributeError):  # not the GNU C library
         _libc().malloc_trim(0)

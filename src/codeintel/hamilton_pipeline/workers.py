@@ -26,6 +26,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from codeintel.hamilton_pipeline.memory_budget import MemoryBudget
 from codeintel.hamilton_pipeline.partition_jobs import Done, Job, packed, perform, perform_packed, prepare_worker
+from codeintel.hamilton_pipeline.process_usage import KEPT_BYTES
 
 
 class WorkerDiedError(Exception):
@@ -41,13 +42,13 @@ class Usage:
     """What a task took: CPU seconds, and by worker process the most resident bytes while it ran.
 
     `workers_cpu_s` is the part of the CPU seconds that worker processes took. `spans` says when they were at it:
-    (process, start, end), readings of `perf_counter`.
+    (start, end, process, most resident bytes), times as readings of `perf_counter`.
     """
 
     cpu_s: float = 0.0
     workers_cpu_s: float = 0.0
     peaks: dict[str, int] = field(default_factory=dict)
-    spans: list[tuple[str, float, float]] = field(default_factory=list)
+    spans: list[tuple[float, float, str, int]] = field(default_factory=list)
 
 
 class Workers(Protocol):
@@ -112,17 +113,22 @@ def account(usage: dict[str, Usage], task: str, done: Done, lock: Lock) -> Done:
         if done.worker != str(os.getpid()):  # what the driver holds is not the task's
             used.workers_cpu_s += done.cpu_s
             used.peaks[done.worker] = max(used.peaks.get(done.worker, 0), done.peak_bytes)
-            used.spans.append((done.worker, done.started, done.ended))
+            used.spans.append((done.started, done.ended, done.worker, done.peak_bytes))
     return done
 
 
-def worker_peaks(usage: Mapping[str, Usage]) -> dict[str, int]:
-    """Most resident bytes of each worker process."""
-    peaks: dict[str, int] = {}
-    for used in usage.values():
-        for worker, peak in used.peaks.items():
-            peaks[worker] = max(peaks.get(worker, 0), peak)
-    return peaks
+def most_at_once(usage: Mapping[str, Usage]) -> int:
+    """Most bytes that worker processes held together: the peaks of jobs that ran at one time, and what others may keep.
+
+    Where processes of several machines ran, whose clocks differ, this is about that.
+    """
+    held: dict[str, tuple[float, int]] = {}  # by process, when its last job ended and what that took
+    most = 0
+    for started, ended, worker, peak in sorted(span for used in usage.values() for span in used.spans):
+        held[worker] = ended, peak
+        together = (bytes_ if end > started else min(bytes_, KEPT_BYTES) for end, bytes_ in held.values())
+        most = max(most, sum(together))
+    return most
 
 
 _ALL_DIED = "the worker processes died"

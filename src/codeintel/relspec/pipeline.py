@@ -163,10 +163,11 @@ def analysis(schema: pa.Schema, components: str | None = None) -> Callable[[AnyA
     (it may be a generator), each of which has all rows of some buckets, in ascending order from table to table: each
     is stored before the next is asked for. Without buckets they are stored as one table.
 
-    `components` names an input with the columns `path` and `component`, one row a file. It says that the rows about the
-    files of one component hang on what inputs have of these files, on inputs without a `path` and a `bucket`, and on
-    nothing else. Then rows of components that are what they were in the current run are kept, and of that input and of
-    those with a `path` and a `bucket` the analysis is given the rows of all other files, as if there were no more.
+    `components` names an input with the columns `path` and `component`, one row a file. The output then has a `path`
+    and a `bucket`, and its rows about the files of one component hang on what inputs with a `path` and a `bucket` have
+    of these files, on what that table says of them, on other inputs, and on nothing else. In exchange the analysis is
+    given the rows of those components alone of which something is not what it was in the run before, which may be none,
+    and speaks of no other file; the rows of all others are kept.
     """
 
     def declared(function: AnyAnalysis) -> AnyAnalysis:

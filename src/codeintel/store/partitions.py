@@ -347,6 +347,6 @@ def changed_files(objects: Path, old: TableHandle, new: TableHandle) -> set[str]
         changed |= {
             path
             for path in before.keys() & after.keys()
-            if not pa.concat_tables(before[path]).equals(pa.concat_tables(after[path]))
+            if data_version(pa.concat_tables(before[path])) != data_version(pa.concat_tables(after[path]))
         }
     return changed

@@ -18,8 +18,9 @@ from hamilton.function_modifiers.base import NodeCreator
 
 from codeintel.errors import RunError
 from codeintel.hamilton_pipeline.cache_policy import CachePolicy
+from codeintel.hamilton_pipeline.component_reuse import Earlier
 from codeintel.hamilton_pipeline.contract_job import Finding
-from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, Earlier, ExtractJob, Input, Job, QueryJob
+from codeintel.hamilton_pipeline.partition_jobs import AnalysisJob, ExtractJob, Input, Job, QueryJob
 from codeintel.hamilton_pipeline.pipeline_plan import PlannedPipeline, filled
 from codeintel.hamilton_pipeline.prediction import PLAN_SIGNATURE
 from codeintel.hamilton_pipeline.readings import Reading
