@@ -74,7 +74,8 @@ class Attributes(Values):
         self.origins: dict[int, tuple[int, ...]] = {}  # by slot of an attribute: bindings it may come from
         self.partial_methods: set[int] = set()
         self.handed_on: dict[int, list[int]] = defaultdict(list)  # by slot of an attribute: of what it is the same
-        self.inheriting: list[tuple[int, str]] = []  # slots of attributes that a base from outside has, or others store
+        # Slots of attributes that a base from outside has, or others store, with whose they are.
+        self.inheriting: list[tuple[int, str, int]] = []
         self._define()
 
     def _define(self) -> None:
@@ -167,6 +168,12 @@ class Attributes(Values):
         return False
 
     # --- classes
+
+    def class_around(self, definition: int) -> int:
+        """The innermost class that a definition is in, or is; -1 if there is none."""
+        while definition >= 0 and self.sort[definition] != CLASS:
+            definition = self.around[definition]
+        return definition
 
     def order(self, cls: int) -> tuple[int, ...]:
         return self.orders.get(cls, (cls,))
@@ -306,7 +313,7 @@ class Attributes(Values):
                 found = self._look_beside(cls, name, slot)
         if not found:
             if (path := self.inherited(order, name)) is not None:
-                self._inherit(slot, path, name)
+                self._inherit(slot, path, name, value)
             elif name == "__class__":
                 for each in (cls, *(islice(self.below[cls], MOST_CLASSES) if self.kinds[value] == Kind.OPEN else ())):
                     self.put(slot, self.value(Kind.CLASS, each))
@@ -354,21 +361,25 @@ class Attributes(Values):
             if self._look_up(self.order(meta), name, slot, value, meta):
                 return
         if (path := self.inherited(order, name)) is not None:
-            self._inherit(slot, path, name)
+            self._inherit(slot, path, name, value)
 
-    def _inherit(self, slot: int, path: str, name: str) -> None:
+    def _inherit(self, slot: int, path: str, name: str, receiver: int) -> None:
         """An attribute is that of a base from outside, unless it turns out to be stored."""
         if name in self.stored:
-            self.inheriting.append((slot, path))
+            self.inheriting.append((slot, path, receiver))
         else:
-            self.put(slot, self.external(path))
+            self.put(slot, self.of_base(path, receiver))
+
+    def of_base(self, path: str, receiver: int) -> int:
+        """What the attribute at an import path is when it is read off a value of a class below its class."""
+        raise NotImplementedError
 
     def inherit(self) -> bool:
         """Where nothing was found to be stored by now it is the attribute of the base; whether there is such a one."""
-        missing = [(slot, path) for slot, path in self.inheriting if not self.held(slot)]
+        missing = [(slot, path, receiver) for slot, path, receiver in self.inheriting if not self.held(slot)]
         self.inheriting.clear()
-        for slot, path in missing:
-            self.put(slot, self.external(path))
+        for slot, path, receiver in missing:
+            self.put(slot, self.of_base(path, receiver))
         return bool(missing)
 
     def _super_attribute(self, after: int, receiver: int, name: str, slot: int) -> None:
@@ -378,9 +389,11 @@ class Attributes(Values):
         bound = -1 if self.kinds[receiver] == Kind.CLASS and name != "__init__" else receiver
         if self._look_up(rest, name, slot, bound, cls):
             return
-        path = self.external(self.inherited([after, *rest], name) or f"builtins.object.{name}")
-        is_class = self.kinds[receiver] == Kind.CLASS
-        self.put(slot, self.value(Kind.BOUND, path, receiver) if is_class and name == "__call__" else path)
+        path = self.inherited([after, *rest], name) or f"builtins.object.{name}"
+        if self.kinds[receiver] == Kind.CLASS and name == "__call__":
+            self.put(slot, self.value(Kind.BOUND, self.external(path), receiver))
+        else:
+            self.put(slot, self.of_base(path, receiver))
 
     # --- any value
 
@@ -423,9 +436,11 @@ class Attributes(Values):
                     self.put(slot, parts[0])
                 else:
                     self.flow(self.attribute(parts[0], name), slot)
+            case Kind.PROPERTY if len(parts) > 1:  # made by a descriptor of the program
+                self.flow(self.attribute(self.value(Kind.INSTANCE, parts[1]), name), slot)
             case Kind.CONTAINER | Kind.CONSTANT | Kind.BUILTIN | Kind.GENERATOR | Kind.PROPERTY:
                 type_name = self.type_name(value)
-                if _instances_have(type_name, name):
+                if instances_have(type_name, name):
                     self.put(slot, self.value(Kind.METHOD, type_name, name, value))
             case _:
                 pass
@@ -448,7 +463,7 @@ def _common(classes: Collection[int], known: Mapping[int, int]) -> list[int]:
 
 
 @cache
-def _instances_have(type_name: str, name: str) -> bool:
+def instances_have(type_name: str, name: str) -> bool:
     """Whether what is of a builtin type has an attribute; its type may have others."""
     own = GeneratorType if type_name == "generator" else vars(builtins).get(type_name)
     return own is None or any(name in vars(each) for each in own.__mro__)

@@ -27,13 +27,15 @@ _METHOD_RESULTS = {
 } | {("str", "encode"): "bytes", ("bytes", "decode"): "str", ("str", "split"): "list", ("str", "rsplit"): "list",
      ("str", "splitlines"): "list"}  # fmt: skip
 _LOOKS_UP = frozenset({"get", "pop", "setdefault", "add", "discard", "remove", "index", "count", "__contains__"})
-_ALL, _PART = ("values", "copy", "__iter__"), ("pop", "get", "setdefault", "popitem", "popleft", "__getitem__")
+_PART = ("pop", "get", "setdefault", "popitem", "popleft", "get_nowait", "__getitem__")
+_ADDS = ("append", "add", "appendleft", "put", "put_nowait", "set")
 
 
 class Models(MadeClasses):
     """Calls of what is outside; `unnamed` are calls of `getattr`."""
 
     unnamed: list[Call]
+    named_reads: dict[tuple[int, int], str]  # by site and slot of an attribute that is read by its name
 
     def call_external(self, path: str, call: Call) -> None:
         model = _MODELS.get(path)
@@ -121,7 +123,7 @@ class Models(MadeClasses):
             return
         if name in _LOOKS_UP:
             self.look_for(value, call.site, first)
-        if name in ("append", "add", "appendleft") and first >= 0:
+        if name in _ADDS and first >= 0:
             self.flow(first, self.unknown_of(value))
         elif name == "insert" and len(call.positional) > 1 and call.positional[1] >= 0:
             self.flow(call.positional[1], self.unknown_of(value))
@@ -129,30 +131,36 @@ class Models(MadeClasses):
             self.watch(first, self.merge, value, call.site)
         elif name == "sort":
             self.compare(call, self.all_in(value))
-        elif name == "setdefault" and len(call.positional) > 1 and call.positional[1] >= 0:
+        elif name in ("setdefault", "__setitem__") and len(call.positional) > 1 and call.positional[1] >= 0:
             self._at_key(call, value, call.positional[1], store=True)
         if name == "update":
             for key, slot in call.keywords.items():
                 self.flow(slot, self.element(value, f"'{key}"))
         if call.result < 0:
             return
-        if name in _PART:
+        if name == "popitem" and self.parts[value][0] == "dict":
+            self.put(call.result, self._item_of(value))
+        elif name in _PART:
             self._at_key(call, value, call.result, store=False)
             if name in ("get", "pop", "setdefault") and len(call.positional) > 1 and call.positional[1] >= 0:
                 self.flow(call.positional[1], call.result)
-        elif name == "copy":
+        elif name in ("copy", "__iter__"):
             self.put(call.result, value)
         elif name == "values":
             made = self.container("list", call.result)
             self.flow(self.all_in(value), self.unknown_of(made))
             self.put(call.result, made)
         elif name == "items":
-            pair = self.container("tuple", self.slot_of(value, "items"))
-            self.each_element(value, self._key_of, self.element(pair, "0"))
-            self.flow(self.all_in(value), self.element(pair, "1"))
             made = self.container("list", call.result)
-            self.put(self.unknown_of(made), pair)
+            self.put(self.unknown_of(made), self._item_of(value))
             self.put(call.result, made)
+
+    def _item_of(self, value: int) -> int:
+        """A key of a dict with what is there."""
+        pair = self.container("tuple", self.slot_of(value, "items"))
+        self.iterate(value, self.element(pair, "0"), -1)
+        self.flow(self.all_in(value), self.element(pair, "1"))
+        return pair
 
     def slot_of(self, value: int, name: str) -> int:
         return self.stored_on(-2 - value, name)
@@ -161,10 +169,7 @@ class Models(MadeClasses):
         """The element of a container at the key in the first argument flows to `slot`, or from it."""
         is_dict = self.parts[container][0] == "dict"
         if is_dict and call.positional and call.positional[0] >= 0:
-            if store:
-                self.watch(call.positional[0], self._set_item_at, container, slot)
-            else:
-                self.watch(call.positional[0], self._item_at, container, slot)
+            (self.set_at if store else self.at_key)(call.positional[0], container, slot)
         elif store:
             self.flow(slot, self.unknown_of(container))
         else:
@@ -216,8 +221,9 @@ class Models(MadeClasses):
             step, result = self.each(call, call.positional[1]), self.slot()
             self.call_back(call, call.positional[0], [result, step], result)
             self._hands_on(call, result)
-            if len(call.positional) > 2 and call.positional[2] >= 0:
-                self.flow(call.positional[2], result)
+            first = call.positional[2] if len(call.positional) > 2 else step
+            if first >= 0:
+                self.flow(first, result)
 
     def model_next(self, call: Call) -> None:
         if call.positional and call.positional[0] >= 0:
@@ -254,6 +260,29 @@ class Models(MadeClasses):
             made = self.container("list", call.result)
             self.put(self.unknown_of(made), row)
             self.put(call.result, made)
+            for slot, _ in call.starred:
+                self.watch(self.each(call, slot), self._transpose, made, call)
+
+    def _transpose(self, row: int, made: int, call: Call) -> None:
+        """What is at one place of the rows that `zip` is given makes one row."""
+        if self.kinds[row] == Kind.CONTAINER:
+            self.each_element(row, self._transpose_element, made, call.result)
+            anywhere = self.container("tuple", self.stored_on(-2 - call.result, "zip"))
+            self.flow(self.unknown_of(row), self.unknown_of(anywhere))
+            self.put(self.unknown_of(made), anywhere)
+
+    def _transpose_element(self, key: str, slot: int, made: int, result: int) -> None:
+        column = self.container("tuple", self.stored_on(-2 - result, f"zip {key}"))
+        self.flow(slot, self.unknown_of(column))
+        self.put(self.element(made, key), column)
+
+    def model_from_keys(self, call: Call) -> None:
+        if call.positional and call.result >= 0:
+            made = self.container("dict", call.result)
+            self.flow(self.each(call, call.positional[0]), self.keys_of(made))
+            for slot in call.positional[1:2]:
+                self.flow(slot, self.unknown_of(made))
+            self.put(call.result, made)
 
     def model_getattr(self, call: Call) -> None:
         if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
@@ -263,12 +292,18 @@ class Models(MadeClasses):
             for slot in call.positional[2:3]:
                 self._hands_on(call, slot)
 
+    def model_hasattr(self, call: Call) -> None:
+        """`hasattr` reads the attribute, and gives something else."""
+        if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
+            read = Call(call.site, self.slot(), call.origin, call.positional)
+            self.watch(call.positional[1], self._named_attribute, read)
+
     def _named_attribute(self, name: int, call: Call) -> None:
         if call.result < 0:
             return
         if (text := self.text_of(name)) is not None:
-            written = call.positional[1] < len(self.literals) and self.literals[call.positional[1]] == 1
-            self.watch(call.positional[0], self._read_named, call.result, text, written)
+            written = self.is_literal(call.positional[1])
+            self.watch(call.positional[0], self.read_named, call.site, call.result, text, written)
         elif self.kinds[name] == Kind.BUILTIN and len(self.parts[name]) > 1:
             self.watch(call.positional[0], self.read_computed, call.result, self.parts[name][1])
 
@@ -276,9 +311,12 @@ class Models(MadeClasses):
         if self.kinds[value] in (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE):
             self.put(target, self.value(Kind.MEMBERS, value, prefix))
 
-    def _read_named(self, value: int, target: int, name: str, written: bool = True) -> None:
+    def read_named(self, value: int, site: int, target: int, name: str, written: bool = True) -> None:
+        """`target` gets the attribute of that name of a value; what reading it calls is called at `site`."""
         if written or self.kinds[value] != Kind.RESULT:
-            self.flow(self.attribute(value, name), target)
+            read = self.attribute(value, name)
+            self.flow(read, target)
+            self.named_reads.setdefault((site, read), self.assumed)
         else:  # one of several names, of something that nobody has looked into
             self.put(target, self.value(Kind.OUTSIDE))
 
@@ -292,6 +330,12 @@ class Models(MadeClasses):
 
     def store(self, value: int, source: int, name: str) -> None:
         """An attribute of a value is set to what `source` holds."""
+        self.store_known(value, source, name)
+        if self.kinds[value] in INSTANCES:
+            self.tell_stored(value, source, name)
+
+    def store_known(self, value: int, source: int, name: str) -> None:
+        """`store` without a word to `__setattr__`."""
         kind, parts = self.kinds[value], self.parts[value]
         if kind in INSTANCES:
             self.flow(source, self.stored_on_instances(parts[0], name))
@@ -301,6 +345,19 @@ class Models(MadeClasses):
             self.flow(source, member if member is not None else self.stored_on(parts[0], name))
         elif kind == Kind.FUNCTION:
             self.flow(source, self.stored_on(parts[0], name))
+
+    def store_plainly(self, value: int, source: int, name: str) -> None:
+        """What `object.__setattr__` does."""
+        self.note_stored(name)
+        self.store_known(value, source, name)
+
+    def model_set_plainly(self, call: Call) -> None:
+        if len(call.positional) > 2 and min(call.positional[:3]) >= 0 and self.is_literal(call.positional[1]):
+            self.watch(call.positional[1], self._store_plainly_named, call)
+
+    def _store_plainly_named(self, name: int, call: Call) -> None:
+        if (text := self.text_of(name)) is not None:
+            self.watch(call.positional[0], self.store_plainly, call.positional[2], text)
 
     def model_delattr(self, call: Call) -> None:
         if len(call.positional) > 1 and min(call.positional[:2]) >= 0:
@@ -387,8 +444,7 @@ class Models(MadeClasses):
 
 # Builtins without a model that call none of what they are given.
 _CALLS_NOTHING = frozenset(
-    f"builtins.{name}"
-    for name in ("callable", "delattr", "hasattr", "id", "isinstance", "issubclass", "object", "print", "vars")
+    f"builtins.{name}" for name in ("callable", "delattr", "id", "isinstance", "issubclass", "object", "print", "vars")
 )
 _TRANSPARENT = frozenset({
     "copy.copy", "copy.deepcopy", "weakref.proxy", "contextlib.contextmanager", "contextlib.asynccontextmanager",
@@ -398,10 +454,12 @@ _TRANSPARENT = frozenset({
     "asyncio.shield", "asyncio.wait_for",
 })  # fmt: skip
 _MODELS: dict[str, Callable[[Models, Call], None]] = {
+    "builtins.dict.fromkeys": Models.model_from_keys,
     "builtins.map": Models.model_map, "builtins.filter": Models.model_filter, "builtins.sorted": Models.model_sorted,
     "builtins.max": Models.model_most, "builtins.min": Models.model_least, "functools.reduce": Models.model_reduce,
     "builtins.next": Models.model_next, "builtins.iter": Models.model_iter, "builtins.zip": Models.model_zip,
     "builtins.enumerate": Models.model_enumerate, "builtins.getattr": Models.model_getattr,
+    "builtins.hasattr": Models.model_hasattr, "builtins.object.__setattr__": Models.model_set_plainly,
     "builtins.setattr": Models.model_setattr, "builtins.type": Models.model_type, "builtins.super": Models.model_super,
     "functools.partial": Models.model_partial, "functools.partialmethod": Models.model_partial_method,
     "functools.wraps": Models.model_wraps, "builtins.property": Models.model_property,

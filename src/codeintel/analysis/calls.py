@@ -170,7 +170,7 @@ class Calls(Containers):
             case Kind.STATIC:
                 self.call(parts[0], call)
             case Kind.MEMBERS:
-                self._call_members(value, call)
+                self.call_members(value, call)
             case Kind.RESULT | Kind.OUTSIDE:
                 self.hand_out(call)
                 if call.result >= 0:
@@ -197,7 +197,7 @@ class Calls(Containers):
                 if slot >= 0:
                     self.watch(slot, self._handed_out, call)
 
-    def _call_members(self, value: int, call: Call) -> None:
+    def call_members(self, value: int, call: Call) -> None:
         """Any of many may be called: nobody knows what with."""
         if value not in self.among:
             self.among[value] = {}, []
@@ -410,7 +410,8 @@ class Calls(Containers):
                     self.watch(steps, self._step, target, site)
                 self.call_method(value, "__iter__", site, steps, [])
                 self.call_method(value, "__aiter__", site, steps, [])
-                if not self.has_member(parts[0], "__iter__"):
+                own = not self.has_member(parts[0], "__iter__")
+                if own and self.has_member(parts[0], "__getitem__", is_open=kind == Kind.OPEN):
                     self.call_method(value, "__getitem__", site, target, [])
             case Kind.CLASS:
                 self.put(target, self.value(Kind.INSTANCE, parts[0]))  # members of an enumeration
@@ -421,10 +422,6 @@ class Calls(Containers):
 
     def _key_of(self, key: str, _slot: int, target: int) -> None:
         self.put(target, self.constant(key))
-
-    def constant(self, key: str) -> int:
-        """The value of a constant, by its key."""
-        return self.value(Kind.CONSTANT, "str" if key.startswith("'") else "int", key)
 
     def _step(self, value: int, target: int, site: int) -> None:
         if self.kinds[value] in INSTANCES:
@@ -474,7 +471,7 @@ class Calls(Containers):
                                                   ("property", "deleter")):  # fmt: skip
             self.put(target, parts[2])
             self.flow(source, self.stored_on(-2 - parts[2], parts[1]))
-        elif kind == Kind.CLASS and self.has_member(parts[0], "__get__"):
+        elif kind == Kind.CLASS and self._is_property_like(parts[0], source):
             self._construct(value, Call(target, -1, "decorator", [source]))
             self.watch(source, self._wrap, target, Kind.PROPERTY, parts[0])
         else:
@@ -484,6 +481,13 @@ class Calls(Containers):
                 self.watch(given, self._decorated, target, source)
                 self.watch(source, self._given_back, target, given)
             self.call(value, Call(target, given, "decorator", [source]))
+
+    def _is_property_like(self, cls: int, source: int) -> bool:
+        """Whether what a class makes of a method is only there to be read: each use is told apart, then."""
+        if not self.has_member(cls, "__get__") or self.has_member(cls, "__call__"):
+            return False
+        around = {self.around.get(self.parts[v][0], -1) for v in self.held(source) if self.kinds[v] == Kind.FUNCTION}
+        return any(each >= 0 and self.sort[each] == CLASS for each in around)
 
     def _decorated(self, value: int, target: int, source: int) -> None:
         """What a decorator returns, but for what others gave it to decorate: its results are not told apart by call."""

@@ -90,11 +90,11 @@ class Construction(KeyedLookups):
             if self._look_up(order[1:], "__init_subclass__", slot, -1, cls):
                 self.watch(slot, self.call, call)
         for meta in self.metaclasses(cls):
-            above = self.order(meta)
+            above, namespace = self.order(meta), self.holding(self.value(Kind.SPACE, value))
             made_by = self.value(Kind.CLASS, meta)
             for name, receiver in (("__prepare__", made_by), ("__new__", made_by), ("__init__", value)):
                 slot = self.slot()
-                given = Call(call.site, -1, "special", [-1, -1, -1], call.keywords)
+                given = Call(call.site, -1, "special", [-1, -1, namespace], call.keywords)
                 if self.has_member(meta, name):
                     self._look_up(above, name, slot, receiver, meta)
                     if name == "__new__":

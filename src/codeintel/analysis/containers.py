@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from codeintel.analysis.attributes import Attributes, is_class_like
 from codeintel.analysis.values import INSTANCES, Handler, Kind
 
-_KEYED = ("list", "tuple", "dict")
+_PAIRS = ("list", "tuple")
 
 
 class Containers(Attributes):
@@ -126,16 +126,23 @@ class Containers(Attributes):
         return self.stored_on(-2 - container, "keys")
 
     def merge(self, value: int, container: int, site: int = -1) -> None:
-        """All elements of `value` become elements of `container`; under their keys if it is a dict."""
-        if self.kinds[value] == Kind.CONTAINER:
-            if self.parts[value][0] == self.parts[container][0] == "dict":
-                self.flow(self.unknown_of(value), self.unknown_of(container))
-                if value != container:
-                    self.each_element(value, self.merge_element, container)
-            else:
-                self.flow(self.all_in(value), self.unknown_of(container))
-        else:
+        """All elements of `value` become elements of `container`; a dict gets those of a dict, or what pairs say."""
+        is_dict = self.kinds[value] == Kind.CONTAINER and self.parts[value][0] == "dict"
+        if self.parts[container][0] != "dict":
             self.iterate(value, self.unknown_of(container), site)
+        elif is_dict:
+            self.flow(self.unknown_of(value), self.unknown_of(container))
+            self.flow(self.keys_of(value), self.keys_of(container))
+            if value != container:
+                self.each_element(value, self.merge_element, container)
+        else:
+            pair = self.slot()
+            self.iterate(value, pair, site)
+            self.watch(pair, self._set_pair, container)
+
+    def _set_pair(self, pair: int, container: int) -> None:
+        if self.kinds[pair] == Kind.CONTAINER and self.parts[pair][0] in _PAIRS:
+            self.set_at(self.element(pair, "0"), container, self.element(pair, "1"))
 
     def merge_element(self, key: str, slot: int, container: int) -> None:
         self.flow(slot, self.element(container, key))
@@ -156,7 +163,7 @@ class Containers(Attributes):
             else:
                 self.flow(self.all_in(value), target)
         elif kind in INSTANCES:
-            self.call_method(value, "__getitem__", target, target, [other] if other >= 0 else [])
+            self.call_method(value, "__getitem__", target, target, self._key_given(key, other))
         elif kind == Kind.CLASS:
             self.put(target, value)  # Generic[T]
         elif kind == Kind.EXTERNAL and (
@@ -165,6 +172,27 @@ class Containers(Attributes):
             self.put(target, value)
 
     dynamic: dict[int, list[int]]
+    keyed: list[tuple[int, int, int, bool]]  # slots of keys, containers, slots of elements, whether those are stored
+
+    def at_key(self, key: int, container: int, target: int) -> None:
+        """`target` gets the element of a container at the key in a slot."""
+        self.keyed.append((key, container, target, False))
+        self.watch(key, self._item_at, container, target)
+
+    def set_at(self, key: int, container: int, source: int) -> None:
+        """The element of a container at the key in a slot gets what `source` holds."""
+        self.keyed.append((key, container, source, True))
+        self.watch(key, self._set_item_at, container, source)
+        self.flow(key, self.keys_of(container))
+
+    def assume_keys(self) -> None:
+        """A key without a value is any key."""
+        for key, container, slot, is_stored in self.keyed:
+            if not self.held(key):
+                if is_stored:
+                    self.flow(slot, self.unknown_of(container))
+                elif (whole := self.all_in(container)) not in self.wide:
+                    self.flow(whole, slot)
 
     def _item_at(self, key: int, container: int, target: int) -> None:
         text = self.key(key)
@@ -183,7 +211,23 @@ class Containers(Attributes):
             else:
                 self.flow(source, self.unknown_of(value))
         elif kind in INSTANCES:
-            self.call_method(value, "__setitem__", source, -1, [-1, source])
+            self.call_method(value, "__setitem__", source, -1, [*self._key_given(key, other, -1), source])
+
+    def _key_given(self, key: str | None, other: int, *nothing: int) -> Sequence[int]:
+        """The argument that a method gets for a key."""
+        if key is not None:
+            return [self.holding(self.constant(key))]
+        return [other] if other >= 0 else nothing
+
+    def holding(self, value: int) -> int:
+        """A slot that holds one value."""
+        slot = self.stored_on(-2 - value, "itself")
+        self.put(slot, value)
+        return slot
+
+    def constant(self, key: str) -> int:
+        """The value of a constant, by its key."""
+        return self.value(Kind.CONSTANT, "str" if key.startswith("'") else "int", key)
 
     def _set_item_at(self, key: int, container: int, source: int) -> None:
         self.flow(source, self.element(container, self.key(key)))
@@ -216,5 +260,5 @@ class Containers(Attributes):
         else:
             self.iterate(value, target, site)
 
-    def call_method(self, value: int, name: str, site: int, result: int, arguments: list[int]) -> None:
+    def call_method(self, value: int, name: str, site: int, result: int, arguments: Sequence[int]) -> None:
         raise NotImplementedError

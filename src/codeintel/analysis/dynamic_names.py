@@ -6,12 +6,14 @@ the modules of the program. What a text is must be known: a literal, or literals
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
+from codeintel.analysis.attributes import MOST_NAMES, instances_have
 from codeintel.analysis.calls import Call
 from codeintel.analysis.narrowing import Narrowing
 from codeintel.analysis.program import MODULE
-from codeintel.analysis.values import Kind
+from codeintel.analysis.values import INSTANCES, WIDE, Kind
 
 _HAVE_NAMES = (Kind.INSTANCE, Kind.OPEN, Kind.CLASS, Kind.MODULE)
 
@@ -24,7 +26,60 @@ class DynamicNames(Narrowing):
             slot = self.attributes[name][value] = self.slot()
             self.put(slot, self.value(Kind.SPACE, value))
             return slot
+        if self.kinds[value] == Kind.SPACE and instances_have("dict", name):
+            slot = self.attributes[name][value] = self.slot()
+            self.put(slot, self.value(Kind.METHOD, "dict", name, self.names_in(self.parts[value][0])))
+            return slot
         return super().new_attribute(value, name)
+
+    def names_in(self, value: int) -> int:
+        """A dict of the attributes that a module, a class, or what is stored on instances of one, has itself."""
+        made = self.container("dict", self.stored_on(-2 - value, "__dict__"))
+        if made not in self.namespaces:
+            self.namespaces[made] = value
+            for name in self._own_names(value):
+                self.flow(self.attribute(value, name), self.element(made, f"'{name}"))
+        return made
+
+    def _own_names(self, value: int) -> Sequence[str]:
+        home = self.parts[value][0]
+        if self.kinds[value] not in INSTANCES:
+            names = self.own_names[home]
+            return names if len(names) <= MOST_NAMES else ()
+        if self.stored_names is None:
+            self.stored_names = defaultdict(dict)
+            rows = self.program["store"]
+            for name, function in zip(rows.name, rows.other, strict=True):
+                if (cls := self.class_around(function)) >= 0:
+                    self.stored_names[cls][name or ""] = None
+        stored = self.stored_names
+        return [name for cls in self.order(home) for name in stored.get(cls, ())]
+
+    def iterate(self, value: int, target: int, site: int) -> None:
+        super().iterate(self.names_in(self.parts[value][0]) if self.kinds[value] == Kind.SPACE else value, target, site)
+
+    def merge(self, value: int, container: int, site: int = -1) -> None:
+        super().merge(
+            self.names_in(self.parts[value][0]) if self.kinds[value] == Kind.SPACE else value, container, site
+        )
+
+    def call_method_of_builtin(self, parts: tuple[str, str, int], call: Call) -> None:
+        home = self.namespaces.get(parts[2])
+        if home is not None and parts[1] == "update":
+            for name, slot in call.keywords.items():
+                self.store_late(home, slot, name)
+            for slot in call.positional:
+                if slot >= 0:
+                    self.watch(slot, self._store_all, home)
+        super().call_method_of_builtin(parts, call)
+
+    def _store_all(self, value: int, home: int) -> None:
+        if self.kinds[value] == Kind.CONTAINER:
+            self.each_element(value, self._store_element, home)
+
+    def _store_element(self, key: str, slot: int, home: int) -> None:
+        if key.startswith("'"):
+            self.store_late(home, slot, key[1:])
 
     def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
         if self.kinds[value] == Kind.SPACE:
@@ -54,6 +109,10 @@ class DynamicNames(Narrowing):
         if (name := self.text_of(key)) is not None and name in self.stored:
             self.store(value, source, name)
 
+    def is_literal(self, slot: int) -> bool:
+        """Whether a slot is that of a literal."""
+        return 0 <= slot < len(self.literals) and self.literals[slot] == 1
+
     def text_of(self, value: int) -> str | None:
         """The text that a value is, if that is known."""
         key = self.key(value)
@@ -67,11 +126,15 @@ class DynamicNames(Narrowing):
         raise NotImplementedError
 
     def store_late(self, value: int, source: int, name: str) -> None:
-        """Store under a name that came to be known on the way; whoever read it before is told between rounds."""
+        """Store under a name that came to be known on the way."""
+        self.note_stored(name)
+        self.store(value, source, name)
+
+    def note_stored(self, name: str) -> None:
+        """Whoever read an attribute of that name before is told between rounds."""
         if name not in self.stored:
             self.stored.add(name)
             self.newly_stored.add(name)
-        self.store(value, source, name)
 
     def ask(self) -> bool:
         asked = super().ask()
@@ -119,6 +182,8 @@ class DynamicNames(Narrowing):
 
     def start_dynamic_names(self) -> None:
         self.newly_stored: set[str] = set()
+        self.namespaces: dict[int, int] = {}  # by dict of attributes: whose they are
+        self.stored_names: dict[int, dict[str, None]] | None = None  # by class: what is stored on its instances
         self.literals = bytearray(self.program.count)  # by slot of the program
         for slot in self.program["constant"].target:
             self.literals[slot] = 1
@@ -149,11 +214,20 @@ class DynamicNames(Narrowing):
     def _imported(self, name: int, call: Call) -> None:
         text = self.text_of(name)
         if text is None:
+            if self.kinds[name] == Kind.BUILTIN and len(self.parts[name]) > 1:
+                self._imported_like(self.parts[name][1], call)
             return
         if not text.startswith("."):
             self.put(call.result, self.module(text, self._path_of(call.site)))
         elif (package := call.keywords.get("package", call.positional[1] if len(call.positional) > 1 else -1)) >= 0:
             self.watch(package, self._imported_below, text, call)
+
+    def _imported_like(self, begin: str, call: Call) -> None:
+        """Any module whose name begins with a text and has no more dots: none at all if they are too many."""
+        dots = begin.count(".")
+        names = [name for name in self.modules.named if name.startswith(begin) and name.count(".") == dots]
+        for name in sorted(names) if dots and len(names) <= WIDE else ():
+            self.put(call.result, self.module(name, self._path_of(call.site)))
 
     def _imported_below(self, package: int, text: str, call: Call) -> None:
         if (name := self.text_of(package)) is not None:

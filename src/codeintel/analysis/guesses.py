@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from codeintel.analysis.library_models import LibraryModels
-from codeintel.analysis.program import CLASS
+from codeintel.analysis.library_bases import LibraryBases
 from codeintel.analysis.values import INSTANCES, Kind
 
 CANDIDATES = 4  # classes, none of them below another, that may have what is read from a value
@@ -21,7 +20,7 @@ _SAYS_NOTHING = (list, dict, set, str, bytes, tuple, int, object, type, BaseExce
 _COMMON = frozenset(name for each in _SAYS_NOTHING for name in dir(each)) | {"read", "write", "close", "__name__"}
 
 
-class Guesses(LibraryModels):
+class Guesses(LibraryBases):
     """Classes by the names of their attributes, and values that are guessed from them."""
 
     def start_guesses(self) -> None:
@@ -35,9 +34,7 @@ class Guesses(LibraryModels):
         self.homes_of = defaultdict(set, {name: {*classes} for name, classes in self.homes.items()})
         stored = self.program["store"]
         for target, name, definition in zip(stored.target, stored.name, stored.other, strict=True):
-            cls = definition
-            while cls >= 0 and self.sort[cls] != CLASS:
-                cls = self.around[cls]
+            cls = self.class_around(definition)
             if cls >= 0 and any(self.kinds[v] in INSTANCES for v in self.held(target)):
                 self.homes_of[name or ""].add(cls)
 

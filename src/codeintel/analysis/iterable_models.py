@@ -13,6 +13,7 @@ class IterableModels(Models):
     """Iterables and containers; `type_names` are those of containers that are no builtin ones."""
 
     type_names: dict[int, str]
+    factories: dict[int, list[int]]  # by container: slots of what makes elements that are missing
 
     def _list_of(self, call: Call, *slots: int) -> None:
         """The result is a list of what is in slots."""
@@ -120,6 +121,12 @@ class IterableModels(Models):
         for slot in call.positional:
             if slot >= 0:
                 self.watch(slot, self._printed, call.site)
+        if (file := call.keywords.get("file", -1)) >= 0:
+            self.watch(file, self._printed_to, call.site)
+
+    def _printed_to(self, value: int, site: int) -> None:
+        if self.kinds[value] in INSTANCES:
+            self.call_method(value, "write", site, -1, [])
 
     def _printed(self, value: int, site: int) -> None:
         if self.kinds[value] in INSTANCES:
@@ -171,6 +178,12 @@ class IterableModels(Models):
             if slot >= 0:
                 self.watch(slot, self.merge, made, call.site)
 
+    def model_queue(self, call: Call, path: str) -> None:
+        """What is put into a queue, or set as a context variable, comes out of it."""
+        made = self._named("list", path, call)
+        if (default := call.keywords.get("default", -1)) >= 0:
+            self.flow(default, self.unknown_of(made))
+
     def model_ordered(self, call: Call) -> None:
         self._fill(self._named("dict", "collections.OrderedDict", call), call, call.positional)
 
@@ -184,20 +197,30 @@ class IterableModels(Models):
     def model_defaultdict(self, call: Call) -> None:
         made = self._named("dict", "collections.defaultdict", call)
         self._fill(made, call, call.positional[1:])
-        for slot in call.positional[:1]:
-            if slot >= 0:
-                self.watch(slot, self._default, made, call)
+        self.make_missing(made, call.positional[:1])
 
-    def _default(self, value: int, made: int, call: Call) -> None:
+    def make_missing(self, container: int, factories: Sequence[int]) -> None:
+        """What is missing in a container is made by what slots hold."""
+        for slot in factories:
+            if slot >= 0:
+                self.factories.setdefault(container, []).append(slot)
+                self.watch(slot, self._make_missing, container, -1)
+
+    def _make_missing(self, value: int, container: int, site: int) -> None:
         """The factory makes what is missing; one from outside is not told of, as nobody calls it by name."""
-        site = -1 if self.kinds[value] in (Kind.EXTERNAL, Kind.ALIAS) else call.site
-        self.call(value, Call(site, self.unknown_of(made), "callback", through=(*call.through, call.site)))
+        at = -1 if self.kinds[value] in (Kind.EXTERNAL, Kind.ALIAS) else site
+        self.call(value, Call(at, self.unknown_of(container), "callback"))
+
+    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
+        super().item(value, target, key, other, row)
+        for factory in self.factories.get(value, ()):
+            self.watch(factory, self._make_missing, value, target)
 
     def _fill(self, made: int, call: Call, slots: Sequence[int]) -> None:
         for slot in slots:
             if slot >= 0:
                 self.watch(slot, self.merge, made, call.site)
-        for key, slot in call.keywords.items():
+        for key, slot in call.keywords.items() if self.parts[made][0] == "dict" else ():
             self.flow(slot, self.element(made, f"'{key}"))
 
     def type_name(self, value: int) -> str:

@@ -6,10 +6,11 @@ Everything that is not here gives what anything from outside gives.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from codeintel.analysis.calls import Call
 from codeintel.analysis.dispatch import Dispatch
-from codeintel.analysis.values import INSTANCES, Kind
+from codeintel.analysis.values import INSTANCES, WIDE, Kind
 
 # What a builtin asks its first argument for.
 _ASKED = {
@@ -31,6 +32,14 @@ _EXECUTORS = ("concurrent.futures.ThreadPoolExecutor", "concurrent.futures.Proce
               "concurrent.futures.Executor", "concurrent.futures.thread.ThreadPoolExecutor",
               "concurrent.futures.process.ProcessPoolExecutor")  # fmt: skip
 _POOLS = ("multiprocessing.Pool", "multiprocessing.pool.Pool", "multiprocessing.pool.ThreadPool")
+_QUEUES = ("queue.Queue", "queue.LifoQueue", "queue.PriorityQueue", "queue.SimpleQueue", "asyncio.Queue",
+           "asyncio.LifoQueue", "asyncio.PriorityQueue", "multiprocessing.Queue", "contextvars.ContextVar")  # fmt: skip
+NAMESPACE = "argparse.Namespace"
+_GIVES = {
+    "argparse.ArgumentParser.add_subparsers": "argparse._SubParsersAction",
+    "argparse._SubParsersAction.add_parser": "argparse.ArgumentParser",
+    "argparse.ArgumentParser.parse_args": NAMESPACE,
+}
 _STACKS = ("contextlib.ExitStack", "contextlib.AsyncExitStack")
 
 
@@ -49,6 +58,8 @@ class LibraryModels(Dispatch):
             if len(call.positional) > 1 and call.positional[0] >= 0 and call.result >= 0:
                 left, right = call.positional[:2]
                 self.watch(left, self.operate, _OPERATORS[path], call.result, left, right)
+        elif path in _GIVES:
+            self._gives(call, self.value(Kind.RESULT, _GIVES[path]))
         elif path.endswith(".__new__"):
             if call.positional and call.positional[0] >= 0 and call.result >= 0:
                 self.watch(call.positional[0], self.instance_exactly, call.result)
@@ -71,6 +82,10 @@ class LibraryModels(Dispatch):
                 self.make_record(value, call)
             case Kind.GETTER if parts[0] == "holder":
                 self._hands_on(call, parts[1])
+            case Kind.GETTER if parts[0] == "subclasses":
+                self._give_subclasses(parts[1], call)
+            case Kind.GETTER if parts[0] == "when done":
+                self._when_done(parts[1], call)
             case Kind.GETTER if parts[0] == "new type":
                 if call.positional and call.positional[0] >= 0:
                     self._hands_on(call, call.positional[0])
@@ -116,7 +131,7 @@ class LibraryModels(Dispatch):
         slot, names = call.positional[0], key[1:].split(".")
         for each in names[:6]:
             found = result if what == "attribute" and each == names[-1] else self.slot()
-            self.watch(slot, self._read_named, found, each)
+            self.watch(slot, self.read_named, call.site, found, each)
             slot = found
         if what == "method":
             self.watch(slot, self.call, self.called_back(call, result, made.positional[1:], made.keywords))
@@ -213,10 +228,37 @@ class LibraryModels(Dispatch):
             self.call_method(value, "close", site, -1, [])
 
     def new_attribute(self, value: int, name: str) -> int:
+        kind, parts = self.kinds[value], self.parts[value]
+        if kind == Kind.RESULT and parts[0] == NAMESPACE:
+            slot = self.attributes[name][value] = self.slot()
+            self.flow(self.stored_on(-1, f"argument {name}"), slot)
+            self.inheriting.append((slot, f"{NAMESPACE}.{name}", value))  # unless nothing arrives
+            return slot
         slot = super().new_attribute(value, name)
-        if self.kinds[value] == Kind.GETTER and self.parts[value][0] == "future" and name == "result":
-            self.put(slot, self.value(Kind.GETTER, "holder", self.parts[value][1]))
+        if kind == Kind.GETTER and parts[0] == "future" and name == "result":
+            self.put(slot, self.value(Kind.GETTER, "holder", parts[1]))
+        elif kind == Kind.GETTER and parts[0] == "future" and name == "add_done_callback":
+            self.put(slot, self.value(Kind.GETTER, "when done", value))
+        elif kind == Kind.CLASS and name == "__subclasses__":
+            self.put(slot, self.value(Kind.GETTER, "subclasses", parts[0]))
         return slot
+
+    def _give_subclasses(self, cls: int, call: Call) -> None:
+        direct = [each for each in self.below[cls] if cls in self.bases.get(each, ())]
+        if call.result >= 0 and direct:
+            made = self.container("list", call.result)
+            for each in direct[:WIDE]:
+                self.put(self.unknown_of(made), self.value(Kind.CLASS, each))
+            self.put(call.result, made)
+
+    def _when_done(self, future: int, call: Call) -> None:
+        if call.positional:
+            self.call_back(call, call.positional[0], [self.holding(future)], -1)
+
+    def model_defaults(self, call: Call) -> None:
+        """`parser.set_defaults(func=f)` is what `parser.parse_args().func` gives, of whichever parser."""
+        for name, slot in call.keywords.items():
+            self.flow(slot, self.stored_on(-1, f"argument {name}"))
 
     # --- others
 
@@ -316,12 +358,15 @@ _MODELS: dict[str, Callable[[LibraryModels, Call], None]] = {
     "functools.singledispatch": LibraryModels.model_dispatch,
     "functools.singledispatchmethod": LibraryModels.model_dispatch_method,
     "functools.lru_cache": LibraryModels.model_decorates, "functools.cache": LibraryModels.model_decorates,
+    "argparse.ArgumentParser.set_defaults": LibraryModels.model_defaults,
     "dataclasses.dataclass": LibraryModels.model_decorates, "functools.cmp_to_key": LibraryModels.model_decorates,
 }  # fmt: skip
 for _pool in (*_EXECUTORS, *_POOLS):
     _MODELS |= {f"{_pool}.submit": LibraryModels.model_submit, f"{_pool}.map": LibraryModels.model_map,
                 f"{_pool}.imap": LibraryModels.model_map, f"{_pool}.starmap": LibraryModels.model_starmap,
                 f"{_pool}.apply": LibraryModels.model_runs_first}  # fmt: skip
+for _queue in _QUEUES:
+    _MODELS[_queue] = partial(LibraryModels.model_queue, path=_queue)
 for _name in ("heappush", "heappushpop", "heapreplace"):
     _MODELS[f"heapq.{_name}"] = LibraryModels.model_put_in_order
 for _name in ("heapify", "heappop"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
@@ -190,12 +190,17 @@ def _property_reads(solver: Solver) -> Iterator[tuple[int, dict[int, str]]]:
         if (found := {value: solver.getters[slot] for value, slot in own.items() if slot in solver.getters})
     }
 
-    @cache
-    def called(values: frozenset[int], name: str, origin: str) -> dict[int, str]:
-        read = [getter for value in sorted(values) for getter in getters[name].get(value, ())]
+    def functions(read: Iterable[int], origin: str) -> dict[int, str]:
         found = [(each,) if each >= 0 else solver.held(-1 - each) for each in read]
         return {each: origin for each in chain.from_iterable(found) if solver.kinds[each] == Kind.FUNCTION}
 
+    @cache
+    def called(values: frozenset[int], name: str, origin: str) -> dict[int, str]:
+        return functions([getter for value in sorted(values) for getter in getters[name].get(value, ())], origin)
+
+    for (site, read), assumed in solver.named_reads.items():
+        if (calls := solver.getters.get(read)) and (called_there := functions(calls, f"{assumed}property")):
+            yield site, called_there
     rows = solver.program["load"]
     for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
         if name in getters:

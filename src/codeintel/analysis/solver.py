@@ -35,13 +35,15 @@ class Solver(Guesses):
         super().__init__(program, modules, exports, bases, metas)
         self.container_at, self.elements, self.unknown, self.all_of, self.lengths = {}, {}, {}, {}, {}
         self.unopened, self.readers, self.dynamic, self.partials, self.unnamed = {}, {}, {}, {}, []
-        self.type_names: dict[int, str] = {}
+        self.named_reads = {}
+        self.keyed, self.type_names, self.factories = [], {}, {}
         self.promised, self.read, self.made_at, self.dispatchers, self.types_in = {}, {}, {}, {}, {}
         self.sites, self.callee_of = {}, {}
         self.start_special_methods()
         self.start_construction()
         self.start_dynamic_names()
         self.start_generated()
+        self.start_bases()
 
     def names(self) -> None:
         """What names, imports and attributes lead to."""
@@ -258,6 +260,7 @@ class Solver(Guesses):
                 if not any(map(self.held, known)):
                     self.watch(source, self._promised, target, slot)
         self.assume_overloads()
+        self.assume_keys()
         rows = program["decorate"]
         for target, other in zip(rows.target, rows.other, strict=True):
             if not self.held(target) and target not in self.overloads:

@@ -161,8 +161,12 @@ class SpecialMethods(Calls):
         elif kind in INSTANCES:
             if name != plain and self.has(value, name):
                 self.call_method(value, name, target, target, given)
-            elif self.has(value, plain) or self.outside(self.order(self.parts[value][0])):
+            elif self.has(value, plain):
                 self.call_method(value, plain, target, target, given)
+            elif self.outside(self.order(self.parts[value][0])):
+                self.call_method(value, name, target, target if name == plain else -1, given)
+                if name != plain:
+                    self.put(target, value)
             else:
                 self._reflect(plain, target, source, other)
         elif kind == Kind.CLASS and (method := self.of_metaclass(value, plain)) >= 0:
@@ -320,12 +324,6 @@ class SpecialMethods(Calls):
                 self.watch(member, self.call, Call(-1, slot, "property", [text]), receiver)
                 return
 
-    def holding(self, value: int) -> int:
-        """A slot that holds one value."""
-        slot = self.stored_on(-2 - value, "itself")
-        self.put(slot, value)
-        return slot
-
     def read_descriptor(self, value: int, slot: int, receiver: int, cls: int) -> None:
         if not self.has(value, "__get__"):
             self.put(slot, value)
@@ -336,9 +334,12 @@ class SpecialMethods(Calls):
         self.watch(self.attribute(value, "__get__"), self.call, Call(-1, slot, "property", given))
 
     def store_through(self, value: int, source: int, name: str) -> None:
-        """What storing an attribute of an instance calls."""
+        """A descriptor in the class of an instance hears of what is stored there."""
         if (member := self.class_member(self.parts[value][0], name)) >= 0:
             self.watch(member, self._set_through, value, source)
+
+    def tell_stored(self, value: int, source: int, name: str) -> None:
+        """So does the class itself."""
         if self.has(value, "__setattr__"):
             self.call_method(value, "__setattr__", source, -1, [self.holding(self.constant(f"'{name}")), source])
 
