@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import codeintel
+from codeintel.hamilton_pipeline.lifecycle import Watch
 from codeintel.store.directory import open_store
 from codeintel.store.handles import object_path
 from tests.build.conftest import FILES, write_repository
@@ -197,3 +198,24 @@ def test_a_second_build_after_a_failure_repeats_none_of_the_work_that_was_done(
     assert codeintel.build(root, views=(views,), jobs=1).status == "failed"
     result = codeintel.build(root, jobs=1)
     assert (result.status, result.files["extracted"]) == ("ok", 0)
+
+
+def test_a_file_that_changed_or_was_gone_while_it_was_read_is_read_when_it_is_as_before(
+    make_repository: Make, tmp_path: Path
+) -> None:
+    files = {f"m{i}.py": f"def f{i}():\n    return {i}\n" for i in range(6)}
+    root, store, clean = make_repository(files), tmp_path / "store", tmp_path / "clean"
+
+    def interfere(_task: str, done: int, _total: int) -> None:
+        if not done:  # all are listed, and none is read
+            (root / "m1.py").write_text("def other(): pass\n")
+            (root / "m2.py").unlink()
+
+    codeintel.build(root, store=store, jobs=1, watch=Watch(progress=interfere))
+    errors = codeintel.open(store).rows("SELECT path, error FROM extract_errors ORDER BY path").to_pylist()
+    assert errors == [{"path": "m1.py", "error": "Changed"}, {"path": "m2.py", "error": "FileNotFoundError"}]
+    write_repository(root, files)
+    codeintel.build(root, store=store, jobs=1)
+    codeintel.build(root, store=clean, jobs=1)
+    assert codeintel.open(store).rows("SELECT * FROM extract_errors").num_rows == 0
+    assert versions(store) == versions(clean)

@@ -162,7 +162,8 @@ CONTRACTS = {
         meanings={
             "path": _PATH,
             "module": "dotted module name",
-            "digest": "BLAKE3 of the bytes that were parsed, 20 bytes in hexadecimal; null if they could not be read",
+            "digest": "BLAKE3 of the bytes that were listed, 20 bytes in hexadecimal; null if they could not be read. "
+            "No others are parsed",
             "bytes": "size in bytes",
             "lines": "number of lines; null if the file was not read",
             "encoding": "encoding by byte order mark or PEP 263; null if it could not be told",

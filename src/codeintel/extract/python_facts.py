@@ -34,17 +34,21 @@ _BYTES = _COLUMNS.index("bytes")
 def python_facts(repo_files: pa.Table, repository: Path, namespace: str, max_file_bytes: int) -> dict[str, pa.Table]:
     """The fact tables of `codeintel.extract.tables` for the files of the scan, in their order.
 
-    A bad file never raises: it has a row in `parsed_files` and one in `file_errors`. The analysed code is parsed and
-    its scopes are worked out by the compiler; it is never imported or run.
+    A bad file never raises: it has a row in `parsed_files` and one in `file_errors`. Those that were not what the scan
+    says when they were to be read are in `unread`, too. The analysed code is parsed and its scopes are worked out by
+    the compiler; it is never imported or run.
     """
     rows = list(zip(*(repo_files[name].to_pylist() for name in _COLUMNS), strict=True))
     parts: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
+    unread: list[str] = []
     with _uninterrupted():
         for chunk_rows in _by_bytes(rows, CHUNK_BYTES):
             chunk = _read_chunk(chunk_rows, repository, max_file_bytes)
+            unread += [file.path for file in chunk.files if file.is_unread]
             for name, table in chunk_tables(chunk, namespace).items():
                 parts[name].append(table)
-    return {name: pa.concat_tables(tables or [TABLES[name].schema.empty_table()]) for name, tables in parts.items()}
+    found = {name: pa.concat_tables(tables or [TABLES[name].schema.empty_table()]) for name, tables in parts.items()}
+    return found | ({"unread": pa.table({"path": unread})} if unread else {})
 
 
 @contextmanager

@@ -64,6 +64,7 @@ class SourceFile:
     lines: int | None = None
     status: Literal["ok", "recovered", "partial", "failed"] = "failed"
     is_recovered: bool = False  # the tree lacks what could not be parsed
+    is_unread: bool = False  # it was not what the scan says, or could not be read now
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -82,9 +83,13 @@ def read_source(
     if error is not None:
         source.faults.append(Fault("scan", "scan", error))
         return source
-    raw = _read(repository / path, digest, size, max_file_bytes)
+    if size > max_file_bytes:
+        source.faults.append(_too_large(size, max_file_bytes))
+        return source
+    raw = _read(repository / path, digest, max_file_bytes)
     if isinstance(raw, Fault):
         source.faults.append(raw)
+        source.is_unread = True
         return source
     if fault := _decode(source, raw) or _parse(source, raw):
         source.faults.append(fault)
@@ -99,9 +104,7 @@ def read_scopes(source: SourceFile) -> None:
     source.parsed = None
 
 
-def _read(location: Path, digest: str, size: int, max_file_bytes: int) -> bytes | Fault:
-    if size > max_file_bytes:
-        return _too_large(size, max_file_bytes)
+def _read(location: Path, digest: str, max_file_bytes: int) -> bytes | Fault:
     try:
         # Nonblocking: a FIFO that took the file's place must not hang the build.
         with open(location, "rb", opener=_open_nonblocking) as opened:

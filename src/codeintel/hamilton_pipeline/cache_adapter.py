@@ -7,7 +7,7 @@ what was looked up is buffered and written once a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from threading import Lock
 from typing import Any
 
@@ -157,9 +157,11 @@ class CausalCacheAdapter(HamiltonCacheAdapter):
             self.executed.add(node_name)
         return super()._execute_node(run_id, node_name, node_callable, node_kwargs, task_id)
 
-    def keep(self) -> None:
-        """Keep what nodes returned in this run."""
-        self._results.remember_nodes((key, *about) for key, about in self._metadata.new.items())
+    def keep(self, passing: Set[str] = frozenset()) -> None:
+        """Keep what nodes returned in this run, but for those whose value holds for this run alone."""
+        self._results.remember_nodes(
+            (key, *about) for key, about in self._metadata.new.items() if about[0] not in passing
+        )
         self._results.remember_data(self._values.new)
         self._metadata.new.clear()
         self._values.new.clear()

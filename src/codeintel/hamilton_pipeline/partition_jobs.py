@@ -25,7 +25,7 @@ from codeintel.errors import DamagedObjectError, PlanError, RunError
 from codeintel.hamilton_pipeline.component_reuse import Earlier, Reuse, of_files, reuse, with_kept
 from codeintel.hamilton_pipeline.process_usage import forget_peak, give_back_memory, peak_resident_bytes
 from codeintel.hamilton_pipeline.stored_rows import declared_columns, store_rows
-from codeintel.relspec.pipeline import Analysis, Contract, ScalarFunction, Table
+from codeintel.relspec.pipeline import UNREAD, Analysis, Contract, ScalarFunction, Table
 from codeintel.store.handles import Format, Partition, TableHandle
 from codeintel.store.partitions import (
     by_file,
@@ -122,6 +122,9 @@ class ExtractJob:
             }
             for name, table in self.tables.items()
         }
+        if (unread := found.get(UNREAD)) is not None and unread.num_rows:
+            gone = rows.filter(of_files(rows, frozenset(unread.column("path").to_pylist())))
+            stored[UNREAD] = {b: write_partition(self.objects, part, "arrow") for b, part in split_by_bucket(gone)}
         return stored, (fresh.num_rows, rows.num_rows)
 
     def _without_dead(self, rows: pa.Table) -> pa.Table:

@@ -306,7 +306,7 @@ def _executed(
         if not driver.outcome.failed:
             raise
     finally:
-        cache.keep()
+        cache.keep(bench.passing)
     values = {
         name: value for name in plan.tasks if (value := returned.get(name, predicted.values.get(name))) is not None
     }

@@ -42,13 +42,17 @@ class Source:
     read: Callable[..., pa.Table | Sequence[tuple[Any, ...]]] | Path  # Any: whatever the columns hold
 
 
+UNREAD = "unread"
+
+
 @dataclass(frozen=True, slots=True)
 class Extractor:
     """A pure function from rows of one source (its first parameter, by name) to several fact tables.
 
     Called with some of the source's rows as an Arrow table, sorted by bucket and path, whole buckets at a time;
     further parameters are filled from the build's parameters by name. The rows it returns are in the same order of
-    files. A row whose `error` column is set is not to be read.
+    files. A row whose `error` column is set is not to be read. Under the name `UNREAD` it may give a table with the
+    column `path`: files that were not what the source says. What is made of them holds for this build alone.
     """
 
     extract: Callable[..., Mapping[str, pa.Table]]

@@ -26,7 +26,7 @@ from codeintel.hamilton_pipeline.prediction import PLAN_SIGNATURE
 from codeintel.hamilton_pipeline.readings import Reading
 from codeintel.hamilton_pipeline.workers import WorkerDiedError, Workers
 from codeintel.relspec.execution_plan import ExecutionPlan
-from codeintel.relspec.pipeline import Pipeline
+from codeintel.relspec.pipeline import UNREAD, Pipeline
 from codeintel.relspec.task import Kind, Mode, Task, function_part
 from codeintel.store.directory import Store
 from codeintel.store.handles import UNPARTITIONED, Format, Partition, TableHandle
@@ -60,6 +60,7 @@ class Bench:
     shares: dict[str, tuple[int, int]] = field(default_factory=dict)  # (stale, all) buckets by task, as they get known
     extracted: dict[str, int] = field(default_factory=dict)  # source rows read anew, by extractor
     components: dict[str, tuple[int, int]] = field(default_factory=dict)  # (anew, all), by analysis that has some
+    passing: set[str] = field(default_factory=set)  # tasks whose result holds for this run alone
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # broken rules, by output
 
     def known(
@@ -237,13 +238,17 @@ def extractor(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> dict[str, 
                 died.add(job.source.buckets)
                 again.append(_without_deadly_files(bench, task, job, done.reason) if is_second else job)
                 continue
+            parts = {table: done.partitions[table] for table in declared.tables}
             made = {
-                b: Result({t: {b: p[b]} if b in p else {} for t, p in done.partitions.items()}, source.partitions[b])
+                b: Result({t: {b: p[b]} if b in p else {} for t, p in parts.items()}, source.partitions[b])
                 for b in job.source.handle.partitions
             }
             results |= made
-            if not job.dead:  # what kills a process once may not the next time
-                bench.keep(task, {b: (stale[b], result) for b, result in made.items()})
+            # What kills a process once may not the next time, and what cannot be read now may be by then.
+            passing = made.keys() if job.dead else done.partitions.get(UNREAD, {}).keys()
+            if passing:
+                bench.passing.add(task.name)
+            bench.keep(task, {b: (stale[b], result) for b, result in made.items() if b not in passing})
             bench.extracted[task.name] = bench.extracted.get(task.name, 0) + done.anew[0]
             finished += job.source.handle.rows
             bench.progress(task.name, finished, total)
