@@ -329,7 +329,7 @@ def callers(
     import codeintel.api  # noqa: PLC0415 - as above
 
     found = codeintel.api.open(_store(store), run).callers(name, depth=depth, confidence=confidence)
-    _tell_calls([asdict(site) for site in found], "caller", as_json)
+    _tell_calls([asdict(site) for site in found], as_json)
 
 
 @app.command()
@@ -341,16 +341,22 @@ def callees(
     import codeintel.api  # noqa: PLC0415 - as above
 
     found = codeintel.api.open(_store(store), run).callees(name, depth=depth, confidence=confidence)
-    _tell_calls([asdict(site) for site in found], "callee", as_json)
+    _tell_calls([asdict(site) for site in found], as_json)
 
 
-def _tell_calls(sites: list[dict[str, Any]], shown: str, as_json: bool) -> None:
+def _tell_calls(sites: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         write_json(sites)
         return
+    if not sites:
+        say("no call of it was found")
+        return
     print_rows(
-        ("place", shown, "how", "confidence", "depth"),
-        [(f"{s['path']}:{s['line']}", s[shown], s["origin"], f"{s['confidence']:.2f}", s["depth"]) for s in sites],
+        ("place", "caller", "callee", "how", "confidence", "depth"),
+        [
+            (f"{s['path']}:{s['line']}", s["caller"], s["callee"], s["origin"], f"{s['confidence']:.2f}", s["depth"])
+            for s in sites
+        ],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,27 @@ def test_imports_lead_to_modules_of_the_repository_and_to_external_ones(snapshot
         ("shop/cart.py", "Module", "shop.prices", "price_of"),
         ("tools/run.py", "Module", "shop", ""),
     ]
+
+
+def test_of_modules_of_one_name_an_import_leads_to_the_nearest_and_else_to_one_beside_it(
+    make_repository: Callable[[Mapping[str, str]], Path],
+) -> None:
+    root = make_repository({
+        **{f"{program}/{name}": text for program in ("one", "two") for name, text in (
+            ("setup.py", ""), ("util.py", "def f():\n    pass\n"), ("main.py", "import util\nutil.f()\n"))},
+        "tools/__init__.py": "", "tools/x/__init__.py": "", "tools/x/helper.py": "def g():\n    pass\n",
+        "tools/x/run.py": "from helper import g\ng()\n",
+    })  # fmt: skip
+    codeintel.build(root, jobs=1)
+    found = rows(
+        codeintel.open(root / ".codeintel"),
+        "SELECT e.path, target.path AS target FROM cpg_edges AS e JOIN cpg_nodes AS target ON target.node_id = e.dst "
+        "WHERE e.kind = 'IMPORTS' OR (e.kind = 'CALL' AND target.kind = 'FunctionDef') ORDER BY 1, 2",
+    )
+    led = {
+        "one/main.py": "one/util.py", "two/main.py": "two/util.py", "tools/x/run.py": "tools/x/helper.py",
+    }  # fmt: skip
+    assert found == [(path, led[path]) for path in sorted(led) for _ in range(2)]
 
 
 def test_calls_have_arguments_and_receivers(snapshot: codeintel.Snapshot) -> None:

@@ -65,7 +65,7 @@ def test_a_body_edit_extracts_one_file_and_its_undoing_none(make_repository: Mak
     assert edited.files["extracted"] == 1
     assert {n for n, o in outcomes(store).items() if o == "reused"} >= {
         "modules",
-        "module_names",
+        "import_targets",
         "import_edges",
         "external_nodes",
     }

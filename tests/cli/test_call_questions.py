@@ -38,6 +38,11 @@ def test_callers_are_told_with_path_and_line_and_as_deep_as_asked(store: Path) -
     assert "shop/cart.py:7" in run("callers", "Cart.total", "--store", store).stdout
 
 
+def test_a_name_under_which_it_is_imported_is_enough(store: Path) -> None:
+    snapshot = codeintel.open(store)
+    assert snapshot.callers("shop.Cart") == snapshot.callers("shop.cart.Cart") != []
+
+
 def test_callees_are_those_of_the_body(store: Path) -> None:
     found = json.loads(run("callees", "app.main", "--store", store, "--json").stdout)
     assert [(each["callee"], each["origin"]) for each in found] == [
@@ -48,7 +53,8 @@ def test_callees_are_those_of_the_body(store: Path) -> None:
 
 def test_what_is_less_certain_is_left_out_if_asked(store: Path) -> None:
     snapshot = codeintel.open(store)
-    assert len(snapshot.callers("add", confidence=0.9)) == 1
+    assert len(snapshot.callers("add", confidence=0.95)) == 1
+    assert snapshot.callgraph(confidence=0.95)["app"] == ["app.main"]
     assert snapshot.callers("add", confidence=0.96) == []
 
 
@@ -80,7 +86,9 @@ def test_the_call_graph_is_exported_by_qualified_names(store: Path) -> None:
 def test_a_name_that_nothing_has_is_told_with_the_nearest(store: Path) -> None:
     shown = run("callers", "totl", "--store", store)
     assert (shown.returncode, shown.stdout) == (2, "")
-    assert "nothing in the graph is called 'totl'" in shown.stderr
-    with pytest.raises(UsageError, match="nothing in the graph is called 'nope'"):
+    assert "nothing in the graph is called 'totl'; did you mean total" in shown.stderr
+    with pytest.raises(
+        UsageError, match="no variable, function, class or attribute of the repository is called 'nope'"
+    ):
         codeintel.open(store).refs("nope")
     assert codeintel.open(store).callers("app") == []

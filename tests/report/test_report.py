@@ -99,7 +99,7 @@ def test_every_task_has_its_outcome_and_the_chain_to_the_root_of_its_cause(edite
     facts = facts_of(store)
     assert facts["run"]["id"] == second
     tasks = by_name(facts)
-    assert tasks["module_names"]["outcome"] == "reused"
+    assert tasks["import_targets"]["outcome"] == "reused"
     assert chain(facts, "cpg_props") == [
         ("cpg_props", "input ast_props changed"),
         ("ast_props", "input python_facts changed"),
@@ -180,7 +180,7 @@ def test_a_difference_names_plan_sources_tables_and_tasks(edited: tuple[Path, st
     assert tables["cpg_nodes"][2] == "same"
     assert tables["cpg_props"][2] == "changed"
     tasks = {name: (was, now, data, cause) for name, was, now, _, _, data, cause in found["tasks"]}
-    assert tasks["module_names"][:3] == ("ran", "reused", "same")
+    assert tasks["import_targets"][:3] == ("ran", "reused", "same")
     assert tasks["python_facts"] == ("ran", "ran", "changed", "input repo_files changed")
     back = facts_of(store, first, second)["difference"]
     assert back["plan"]["removed"] == found["plan"]["added"]

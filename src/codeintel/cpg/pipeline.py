@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from codeintel.analysis.components import program_components
+from codeintel.analysis.import_targets import import_targets
 from codeintel.analysis.resolution import resolutions
 from codeintel.cpg.contracts import CONTRACTS
 from codeintel.cpg.readings import READS
@@ -39,6 +40,10 @@ PIPELINE = Pipeline(
     },
     extractors={"python_facts": Extractor(python_facts, TABLES)},
     views=cpg_views(),
-    analyses={"program_components": program_components, "resolutions": resolutions},
+    analyses={
+        "import_targets": import_targets,
+        "program_components": program_components,
+        "resolutions": resolutions,
+    },
     contracts=CONTRACTS,
 )

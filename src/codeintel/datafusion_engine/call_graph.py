@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,20 +48,23 @@ _CALLS = """
 def calls_around(snapshot: Snapshot, name: str, *, of: str, depth: int, confidence: float) -> list[CallSite]:
     """Calls that lead to definitions called `name` (`of` is `callee`) or start in them (`caller`), nearest first.
 
-    `name` is a qualified name or the end of one. Raises UsageError if nothing that calls or is called has it.
+    `name` is a qualified name or the end of one, or what it is imported as. Raises UsageError if nothing that calls or
+    is called has it.
     """
     rows = snapshot.rows(_CALLS).to_pylist()
-    known = sorted({row[of] for row in rows})
     asked = {row[f"{of}_id"] for row in rows if _is_meant(row[of], name)}
     if not asked:
+        imported = _imported_as(snapshot, name)
+        asked = {row[f"{of}_id"] for row in rows if row[of] in imported}
+    if not asked:
         defined = snapshot.table("cpg_nodes", ["qualname"], "qualname IS NOT NULL AND kind <> 'Binding'")
-        names = sorted({*defined["qualname"].to_pylist(), *known})
-        if any(_is_meant(each, name) for each in names):
+        names = {*defined["qualname"].to_pylist(), *(row[of] for row in rows)}
+        if imported or any(_is_meant(each, name) for each in names):
             return []
-        raise UsageError(f"nothing in the graph is called {name!r}; {nearest(name, names)}")
+        raise _unknown(name, names)
     by_end: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        if row["confidence"] >= confidence:
+        if _shown(row["confidence"]) >= confidence:
             by_end[row[f"{of}_id"]].append(row)
     other = {"callee": "caller_id", "caller": "callee_id"}[of]
     found: list[CallSite] = []
@@ -75,12 +78,47 @@ def calls_around(snapshot: Snapshot, name: str, *, of: str, depth: int, confiden
 
 
 def _site(row: Mapping[str, Any], depth: int) -> CallSite:
-    certainty = round(row["confidence"], 2)
+    certainty = _shown(row["confidence"])
     return CallSite(row["caller"], row["callee"], row["path"], row["line"], row["origin"], certainty, depth)
+
+
+def _shown(confidence: float) -> float:
+    """As it is told and asked for: a single-precision .95 is less than .95."""
+    return round(confidence, 2)
 
 
 def _is_meant(qualname: str, name: str) -> bool:
     return qualname == name or qualname.endswith(f".{name}")
+
+
+def _unknown(name: str, names: Iterable[str], nothing: str = "nothing in the graph") -> UsageError:
+    """With the nearest of the names, or of the ends of them that have as many parts."""
+    parts = name.count(".") + 1
+    ends = {".".join(each.split(".")[-parts:]) for each in names}
+    return UsageError(f"{nothing} is called {name!r}; {nearest(name, ends)}")
+
+
+_IMPORTS = """
+    SELECT own.qualname AS name, meant.qualname AS stands_for
+    FROM cpg_edges AS b JOIN cpg_nodes AS own ON own.node_id = b.dst
+    JOIN cpg_nodes AS alias ON alias.node_id = b.src AND alias.kind = 'alias'
+    JOIN cpg_edges AS r ON r.src = b.src AND r.kind = 'REF' JOIN cpg_nodes AS meant ON meant.node_id = r.dst
+    WHERE b.kind = 'BINDS'
+"""
+
+
+def _imported_as(snapshot: Snapshot, name: str) -> set[str]:
+    """Qualified names of what imports bind a name to, through whatever modules hand it on."""
+    stands_for: dict[str, set[str]] = defaultdict(set)
+    for row in snapshot.rows(_IMPORTS).to_pylist():
+        stands_for[row["name"]].add(row["stands_for"])
+    found: set[str] = set()
+    waiting = [each for each in stands_for if _is_meant(each, name)]
+    while waiting:
+        new = stands_for.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
 
 
 _BINDINGS = "SELECT node_id, qualname FROM cpg_nodes WHERE kind IN ('Binding', 'Field')"
@@ -97,7 +135,7 @@ def mentions(snapshot: Snapshot, name: str, *, confidence: float) -> list[Mentio
     qualname = dict(zip(bindings["node_id"].to_pylist(), bindings["qualname"].to_pylist(), strict=True))
     meant = {node: each for node, each in qualname.items() if _is_meant(each, name)}
     if not meant:
-        raise UsageError(f"nothing in the graph is called {name!r}; {nearest(name, sorted(set(qualname.values())))}")
+        raise _unknown(name, qualname.values(), "no variable, function, class or attribute of the repository")
     links = snapshot.rows(_LINKS)
     referring: dict[int, list[tuple[int, float]]] = defaultdict(list)
     bound: dict[int, list[int]] = defaultdict(list)
@@ -105,7 +143,7 @@ def mentions(snapshot: Snapshot, name: str, *, confidence: float) -> list[Mentio
     for src, dst, kind, certainty in zip(*columns, strict=True):
         if kind == "BINDS":
             bound[src].append(dst)
-        elif certainty >= confidence:
+        elif _shown(certainty) >= confidence:
             referring[dst].append((src, certainty))
     found: dict[int, tuple[str, float]] = {}
     waiting = sorted(meant.items())
@@ -124,7 +162,7 @@ def mentions(snapshot: Snapshot, name: str, *, confidence: float) -> list[Mentio
     nodes = snapshot.table("cpg_nodes", ["node_id", "kind", "path", "line", "col"], f"node_id IN ({wanted})")
     places = [
         Mention(found[row["node_id"]][0], row["path"], row["line"], row["col"], row["kind"],
-                round(found[row["node_id"]][1], 2))
+                _shown(found[row["node_id"]][1]))
         for row in nodes.to_pylist()
     ]  # fmt: skip
     return sorted(places, key=lambda m: (m.path, m.line, m.col, m.name))
@@ -139,7 +177,7 @@ def adjacency(snapshot: Snapshot, *, confidence: float = 0.0) -> dict[str, list[
     called: dict[str, set[str]] = defaultdict(set)
     columns = (rows[column].to_pylist() for column in ("caller", "callee", "callee_kind", "confidence"))
     for caller, callee, kind, certainty in zip(*columns, strict=True):
-        if kind == "class" or certainty < confidence or callee.startswith("builtins.object."):
+        if kind == "class" or _shown(certainty) < confidence or callee.startswith("builtins.object."):
             continue
         called[caller].add(exported_name(callee) if kind == "external" else callee)
     return {caller: sorted(callees) for caller, callees in sorted(called.items())}

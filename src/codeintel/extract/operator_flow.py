@@ -138,7 +138,7 @@ def _formatted(flows: Slots) -> None:
             parts.append(_PLACEHOLDER if part == node else (listed[flows.keys[part]] or "").removeprefix("'"))
             part += int(syntax.size[part])
         template = "".join(parts)
-        if re.fullmatch(r"\w*\{\}\w*", template) and template != _PLACEHOLDER:
+        if re.fullmatch(r"[\w.]*\{\}\w*", template) and template != _PLACEHOLDER:
             whole.append(text)
             filled.append(int(operand[flows.child("value")[node]]))
             templates.append(template)
