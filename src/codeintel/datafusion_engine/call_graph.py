@@ -52,7 +52,7 @@ def calls_around(snapshot: Snapshot, name: str, *, of: str, depth: int, confiden
     is called has it.
     """
     rows = snapshot.rows(_CALLS).to_pylist()
-    asked = {row[f"{of}_id"] for row in rows if _is_meant(row[of], name)}
+    asked, imported = {row[f"{of}_id"] for row in rows if _is_meant(row[of], name)}, set[str]()
     if not asked:
         imported = _imported_as(snapshot, name)
         asked = {row[f"{of}_id"] for row in rows if row[of] in imported}
