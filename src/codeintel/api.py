@@ -197,7 +197,10 @@ def _repository(path: str | Path, settings: Settings | None, changes: Mapping[st
     check_repository(repository)
     if settings is None:
         return repository, load_settings(changes, {}, {}, repository=repository)
-    return repository, replace(settings, **changes)
+    settings = replace(settings, **changes)
+    if settings.store == Settings().store:
+        settings = replace(settings, store=repository / settings.store)
+    return repository, settings
 
 
 def cpg_pipeline(settings: Settings) -> tuple[Pipeline, dict[str, str]]:
@@ -223,6 +226,9 @@ def cpg_pipeline(settings: Settings) -> tuple[Pipeline, dict[str, str]]:
         own = {n: f for n, f in vars(loaded).items() if inspect.isfunction(f) and hasattr(f, "output_schema")}
         if not own:
             raise UsageError(f"{module!r} holds no analysis; decorate its functions with @codeintel.analysis(schema)")
+        for name in sorted(own.keys() & analyses.keys()):
+            if own[name] is not analyses[name]:
+                raise UsageError(f"{module}: there is an analysis {name!r} already; rename the function")
         analyses |= own
     published = frozenset(origins) | (analyses.keys() - PIPELINE.analyses.keys())
     return replace(PIPELINE, views=views, analyses=analyses, published=published), origins

@@ -212,7 +212,7 @@ def build_many(
         "executor": executor, "ray_address": ray_address, "memory_limit": memory_limit, "strict": strict, "wait": wait,
     }  # fmt: skip
     settings = _given_settings(Path(), given, {})
-    found = repositories(listed)
+    found = repositories(listed, store_root)
     outcomes: list[Outcome] = []
 
     def told(outcome: Outcome) -> None:
@@ -506,18 +506,21 @@ def catalog(
     check: Annotated[
         bool, typer.Option("--check", help="Look for what is wrong with it; exit 1 if anything is.")
     ] = False,
+    views: Views = None,
+    analyses: Analyses = None,
     as_json: AsJson = False,
 ) -> None:
     """List the public tables: what a row is, its keys, what it is made from, its rows and version.
 
-    Example: [bold]codeintel catalog cpg_nodes[/bold]
+    Example: [bold]codeintel catalog cpg_nodes[/bold]; with [bold]--check[/bold] name the views and analyses too.
     """
     import codeintel.api  # noqa: PLC0415 - as above
 
     place = _store(store)
     if check:
         repository = codeintel.api.open(place).manifest.repository
-        faults = codeintel.api.catalog_faults(place, _settings(Path(repository), {"store": place}))
+        settings = _settings(Path(repository), {"store": place, "views": views, "analyses": analyses})
+        faults = codeintel.api.catalog_faults(place, settings)
         if as_json:
             write_json({"ok": not faults, "faults": faults})
         else:

@@ -25,7 +25,7 @@ from codeintel.settings import Settings
 from codeintel.store.directory import KeptBytes, is_store, open_store
 from codeintel.store.runs import read_run
 
-PLANS = "plans"
+PLANS = ".plans"
 """Folder at the root with what was compiled."""
 
 
@@ -54,10 +54,11 @@ class Outcome:
         return f"{name}: {text.splitlines()[0]}"
 
 
-def repositories(listed: Path) -> dict[str, Path]:
+def repositories(listed: Path, store_root: Path) -> dict[str, Path]:
     """Repositories by name: the folders in a folder, or those that a file names, a line each, relative to itself.
 
-    Those whose folders have one name get some of the digest of their path. Raises UsageError if there is none.
+    Those whose folders have one name get some of the digest of their path, but for one that has a store of that name
+    below `store_root` already. Raises UsageError if there is none.
     """
     try:
         if listed.is_dir():
@@ -73,9 +74,18 @@ def repositories(listed: Path) -> dict[str, Path]:
         raise UsageError(f"{listed} names no repository; give a file of paths, or a folder of repositories")
     names = [path.name or "root" for path in places]
     return {
-        name if names.count(name) == 1 else f"{name}-{digest(str(path))[:8]}": path
+        name
+        if names.count(name) == 1 or _is_built(store_root / name, path)
+        else f"{name}-{digest(str(path))[:8]}": path
         for name, path in zip(names, places, strict=True)
     }
+
+
+def _is_built(store: Path, repository: Path) -> bool:
+    """Whether a store is there, and of this repository."""
+    if not is_store(store) or not (store / "current").exists():
+        return False
+    return read_run(open_store(store)).repository == str(repository)
 
 
 def build_many(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 
 import codeintel
-from codeintel.errors import DamagedObjectError, PlanError
+from codeintel.errors import DamagedObjectError, PlanError, UsageError
 from codeintel.hamilton_pipeline.modules import tasks
 from codeintel.hamilton_pipeline.partition_jobs import Input, streamed_inputs
 from codeintel.hamilton_pipeline.stored_rows import store_rows
@@ -210,3 +210,23 @@ def test_a_damaged_bucket_is_found_when_the_stream_comes_to_it(tmp_path: Path) -
     assert [stream.read_next_batch()["bucket"][0].as_py() for _ in range(2)] == [0, 3]
     with pytest.raises(DamagedObjectError):
         stream.read_next_batch()
+
+
+def test_an_analysis_may_not_have_the_name_of_another(
+    make_repository: Callable[[Mapping[str, str]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken.py").write_text(
+        "import pyarrow as pa\nimport codeintel\n\n\n@codeintel.analysis(pa.schema({'path': pa.string()}))\n"
+        "def resolutions(files):\n    return files.select(['path'])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match="there is an analysis 'resolutions' already"):
+        codeintel.build(make_repository({"a.py": "x = 1\n"}), analyses=("taken",), jobs=1)
+
+
+def test_settings_that_name_no_store_put_it_into_the_repository(
+    make_repository: Callable[[Mapping[str, str]], Path],
+) -> None:
+    root = make_repository({"a.py": "x = 1\n"})
+    codeintel.build(root, settings=codeintel.Settings(jobs=1))
+    assert codeintel.open(root / ".codeintel").manifest.files["total"] == 1

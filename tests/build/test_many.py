@@ -88,14 +88,27 @@ def test_a_worker_that_is_killed_between_builds_costs_none_of_them(shelf: Path) 
 
 
 def test_a_list_may_be_a_folder_or_a_file_and_names_stay_apart(shelf: Path, tmp_path: Path) -> None:
-    assert [*repositories(shelf)] == ["one", "taken", "three", "two"]
+    assert [*repositories(shelf, tmp_path)] == ["one", "taken", "three", "two"]
     (tmp_path / "list.txt").write_text(f"# mine\nshelf/one\n\n{shelf / 'two'}\nother/one\nshelf/one\n")
-    named = repositories(tmp_path / "list.txt")
+    named = repositories(tmp_path / "list.txt", tmp_path)
     assert [name.split("-")[0] for name in named] == ["one", "two", "one"]
     assert [*named.values()] == [shelf / "one", shelf / "two", tmp_path / "other" / "one"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="names no repository"):
-        repositories(tmp_path / "empty")
+        repositories(tmp_path / "empty", tmp_path)
+
+
+def test_a_repository_keeps_its_store_when_another_of_its_name_is_listed_and_may_have_any_name(tmp_path: Path) -> None:
+    for path in ("r", "x/r", "plans"):
+        write_repository(tmp_path / path, {"a.py": "x = 1\n"})
+    stores = tmp_path / "stores"
+    (tmp_path / "list.txt").write_text("r\nplans\n")
+    first = codeintel.build_many(repositories(tmp_path / "list.txt", stores), stores, settings=SMALL)
+    assert [(o.name, o.status) for o in first] == [("r", "done"), ("plans", "done")]
+    (tmp_path / "list.txt").write_text("x/r\nr\nplans\n")
+    again = codeintel.build_many(repositories(tmp_path / "list.txt", stores), stores, settings=SMALL)
+    assert [o.status for o in again] == ["done", "unchanged", "unchanged"]
+    assert again[1].name == "r"
 
 
 def test_without_built_stores_there_is_nothing_to_ask(tmp_path: Path) -> None:

@@ -115,3 +115,11 @@ def test_a_query_that_reads_no_further_than_its_limit_ends_well(make_repository:
             cwd=root, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_view_may_have_any_name_that_nothing_of_the_plan_has(make_repository: Make, tmp_path: Path) -> None:
+    root, sql = make_repository({"a.py": "x = 1\n"}), "SELECT path, bucket FROM files"
+    names = ("table", "findings", "contract_error", "source")
+    assert codeintel.build(root, views=written(tmp_path / "views", **dict.fromkeys(names, sql)), jobs=1).errors == {}
+    with pytest.raises(PlanError, match="view 'plan_signature' has the name of a part of the plan"):
+        codeintel.build(root, views=written(tmp_path / "views", plan_signature=sql), jobs=1)

@@ -30,7 +30,7 @@ Buckets = Mapping[int, Partition]
 _FINDINGS = pa.schema({"rule": pa.string(), "count": pa.int64(), "rows": pa.list_(pa.string()), "hint": pa.string()})
 
 
-FINDINGS = "findings"
+FINDINGS = "broken rules"
 HELD_VALUES = 20_000_000
 """Values of a column that a check holds at a time; of more it looks at shares, or reads them again."""
 

@@ -22,6 +22,7 @@ from codeintel.hamilton_pipeline.partition_jobs import perform, streamed_inputs
 from codeintel.hamilton_pipeline.semantic_registry import semantic_id
 from codeintel.hamilton_pipeline.view_contracts import declared_contract, declared_table
 from codeintel.relspec.pipeline import Analysis, Contract, Pipeline, Table
+from codeintel.relspec.plan_artifacts import PLAN_ARTIFACTS
 from codeintel.relspec.task import Mode, Task
 from codeintel.store.delta import stored_type
 from codeintel.store.partitions import is_bucketed, schema_digest
@@ -112,7 +113,7 @@ def plan_pipeline(
 
 
 def _check_names(pipeline: Pipeline) -> None:
-    seen: dict[str, str] = {}
+    seen = dict.fromkeys(("plan_diagnostics", *PLAN_ARTIFACTS), "part of the plan")
     named = [(n, "source") for n in pipeline.sources] + [(n, "extractor") for n in pipeline.extractors]
     named += [(n, "fact table") for e in pipeline.extractors.values() for n in e.tables]
     named += [(n, "view") for n in pipeline.views] + [(n, "analysis") for n in pipeline.analyses]

@@ -137,11 +137,11 @@ def output(bench: Bench, task: Task, inputs: Mapping[str, Any]) -> TableHandle:
     contract = bench.planned.contracts[table]
     validation: ValidationResult = inputs[f"{task.name}_{VALIDATOR}"]
     if not validation.passes and contract.severity == "fail":
-        raise contract_error(table, validation.diagnostics["findings"])
+        raise _contract_error(table, validation.diagnostics["findings"])
     return inputs[table]
 
 
-def contract_error(table: str, findings: tuple[Finding, ...]) -> ContractError:
+def _contract_error(table: str, findings: tuple[Finding, ...]) -> ContractError:
     """The first finding as an error, with the others in its last line."""
     first, *others = findings
     hints = [first.hint, *(f"also, {breach(finding.rule, finding.count)}" for finding in others)]
