@@ -25,7 +25,7 @@ def program_components(value_flows: pa.RecordBatchReader) -> pa.Table:
     """One row a file, by path: the weakly connected component that it is in, by the first path of that.
 
     Files are connected if they are in one top-level package or directory of modules, if one imports the other, or if
-    one has the name of the other's module, or of a package above it, as a text, which it may import by.
+    one has the name of the other's module as a text, or the beginning of it, which it may import by.
     """
     found, defined, imported, texts = set[str](), [], [], []
     for batch in value_flows:
