@@ -37,8 +37,6 @@ def grouped(facts: Facts) -> list[set[str]]:
         ({"both.py": "import shop.cart\nfrom farm import barn\n"}, True),
         ({"shop/a.py": "import importlib\nimportlib.import_module('farm.cow')\n"}, True),
         ({"shop/a.py": "from farm.barn import *\n"}, True),
-        ({"shop/a.py": "import importlib\nimportlib.import_module('farm.' + input())\n"}, True),
-        ({"shop/a.py": "from importlib import import_module\ndef f(n): import_module(f'farm.{n}')\n"}, True),
         ({"shop/a.py": "'farm cow'\n"}, False),
         ({"shop/a.py": "import importlib\nimportlib.import_module('yard')\n", "'yard.py": ""}, False),
     ],

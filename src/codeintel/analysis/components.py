@@ -25,7 +25,7 @@ def program_components(value_flows: pa.RecordBatchReader) -> pa.Table:
     """One row a file, by path: the weakly connected component that it is in, by the first path of that.
 
     Files are connected if they are in one top-level package or directory of modules, if one imports the other, or if
-    one has the name of the other's module as a text, or the beginning of it, which it may import by.
+    one has the name of the other's module as a text, which it may import by.
     """
     found, defined, imported, texts = set[str](), [], [], []
     for batch in value_flows:
@@ -34,20 +34,17 @@ def program_components(value_flows: pa.RecordBatchReader) -> pa.Table:
         is_module = pc.and_(pc.equal(op, "define"), pc.equal(rows["position"], MODULE))
         defined.append(rows.filter(is_module).select(["path", "name"]))
         imported.append(_distinct(rows.filter(pc.is_in(op, pa.array(["import", "star"])))))
-        texts.append(_distinct(rows.filter(pc.is_in(op, pa.array(["constant", "formatted"])))))
+        texts.append(_distinct(rows.filter(pc.equal(op, "constant"))))
     paths = sorted(found)
     number = {path: at for at, path in enumerate(paths)}
     modules = Modules((number[path], name, path) for path, name in _rows(defined))
-    below = _below(modules)
-    texts_of = {
-        text: files for name, files in below.items() for text in (name, f"'{name}", f"'{name}.", f"{name}.{{}}")
-    }
-    named = _rows(rows.filter(pc.is_in(rows["name"], pa.array(texts_of, pa.string()))) for rows in texts)
+    is_name = pa.array([text for name in modules.named for text in (name, f"'{name}")], pa.string())
+    named = _rows(rows.filter(pc.is_in(rows["name"], is_name)) for rows in texts)
     graph = rx.PyGraph(multigraph=False)
     graph.add_nodes_from(range(len(paths)))
     graph.add_edges_from_no_data([
         *_links(modules, [(number[path], name) for path, name in _rows(imported)]),
-        *((number[path], file) for path, name in named for file in texts_of[name]),
+        *((number[path], file) for path, name in named for file in modules.named.get(name.removeprefix("'"), ())),
     ])  # fmt: skip
     component = [""] * len(paths)
     for part in rx.connected_components(graph):
@@ -55,23 +52,6 @@ def program_components(value_flows: pa.RecordBatchReader) -> pa.Table:
         for file in part:
             component[file] = name
     return pa.table([paths, component], schema=COMPONENTS)
-
-
-def _top(modules: Modules, file: int) -> str:
-    """The top-level package, or directory of modules, that a file is in."""
-    parts = modules.path[file].removesuffix("i").removesuffix(".py").removesuffix("/__init__").split("/")
-    return "/".join(parts[: len(parts) - modules.name[file].count(".")])
-
-
-def _below(modules: Modules) -> dict[str, list[int]]:
-    """Files by the name of their module; by that of a package, one of each top-level directory it is in."""
-    found: dict[str, dict[str, int]] = {}
-    for file, name in modules.name.items():
-        top = _top(modules, file)
-        for end in range(len(name)):
-            if name[end] == ".":
-                found.setdefault(name[:end], {}).setdefault(top, file)
-    return {name: [*files.values()] for name, files in found.items()} | modules.named
 
 
 def _distinct(rows: pa.Table) -> pa.Table:
@@ -87,8 +67,10 @@ def _rows(parts: Iterable[pa.Table]) -> list[tuple[str, str]]:
 def _links(modules: Modules, imported: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int]]:
     """Pairs of files of which one imports the other, or that are in one package."""
     first: dict[str, int] = {}
-    for file in modules.path:
-        yield file, first.setdefault(_top(modules, file), file)
+    for file, path in modules.path.items():
+        parts = path.removesuffix("i").removesuffix(".py").removesuffix("/__init__").split("/")
+        top = "/".join(parts[: len(parts) - modules.name[file].count(".")])
+        yield file, first.setdefault(top, file)
     spread: dict[str, int] = {}  # packages without a module of their own, with a file that imports from them
     for file, name in imported:
         found = modules.find(name, modules.path[file])
