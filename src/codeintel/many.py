@@ -83,9 +83,11 @@ def repositories(listed: Path, store_root: Path) -> dict[str, Path]:
 
 def _is_built(store: Path, repository: Path) -> bool:
     """Whether a store is there, and of this repository."""
-    if not is_store(store) or not (store / "current").exists():
-        return False
-    return read_run(open_store(store)).repository == str(repository)
+    return _has_run(store) and read_run(open_store(store)).repository == str(repository)
+
+
+def _has_run(store: Path) -> bool:
+    return is_store(store) and (store / "current").exists()
 
 
 def build_many(
@@ -140,7 +142,7 @@ def open_many(store_root: str | Path) -> United:
     """The current runs of all stores below a root, by name, as one. Raises StoreError if there is none."""
     root = Path(realpath(store_root))
     stores: Iterable[Path] = sorted(root.iterdir()) if root.is_dir() else ()
-    found = {place.name: open_store(place) for place in stores if is_store(place) and (place / "current").exists()}
+    found = {place.name: open_store(place) for place in stores if _has_run(place)}
     if not found:
         raise StoreError(f"no built stores below {root}; build some with: codeintel build-many")
     return United(root, {name: (store, read_run(store)) for name, store in found.items()})

@@ -55,14 +55,14 @@ class Annotations(GeneratedClasses):
         for target, source, name in zip(rows.target, rows.source, rows.name, strict=True):
             self.put(target, self.value(Kind.QUOTED, name or "", source))
 
-    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
+    def item(self, value: int, target: int, key: str | None, other: int) -> None:
         kind = self.kinds[value]
         if kind == Kind.EXTERNAL and other >= 0 and key is None and _is_generic(self.parts[value][0]):
             self.put(target, self.value(Kind.ALIAS, self.parts[value][0], other))
         elif kind == Kind.CLASS and self.class_item(value, target, other):
             return
         else:
-            super().item(value, target, key, other, row)
+            super().item(value, target, key, other)
 
     def decorate(self, value: int, target: int, source: int) -> None:
         if self.kinds[value] == Kind.EXTERNAL and self.parts[value][0] in _OVERLOADS:
@@ -238,7 +238,7 @@ class Annotations(GeneratedClasses):
                 self.watch(self._evaluated(value, definition), self._type_attribute, slot, name)
             case ast.Subscript(value=value, slice=inner):
                 given = self._evaluated(inner, definition)
-                self.watch(self._evaluated(value, definition), self.item, slot, None, given, -1)
+                self.watch(self._evaluated(value, definition), self.item, slot, None, given)
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):
                 self.flow(self._evaluated(left, definition), slot)
                 self.flow(self._evaluated(right, definition), slot)

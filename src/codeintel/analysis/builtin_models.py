@@ -322,11 +322,11 @@ class Models(MadeClasses):
 
     def model_setattr(self, call: Call) -> None:
         if len(call.positional) > 2 and min(call.positional[:3]) >= 0:
-            self.watch(call.positional[1], self._store_named, call)
+            self.watch(call.positional[1], self._store_named, call, self.store_late)
 
-    def _store_named(self, name: int, call: Call) -> None:
+    def _store_named(self, name: int, call: Call, store: Callable[[int, int, str], None]) -> None:
         if (text := self.text_of(name)) is not None:
-            self.watch(call.positional[0], self.store_late, call.positional[2], text)
+            self.watch(call.positional[0], store, call.positional[2], text)
 
     def store(self, value: int, source: int, name: str) -> None:
         """An attribute of a value is set to what `source` holds."""
@@ -353,11 +353,7 @@ class Models(MadeClasses):
 
     def model_set_plainly(self, call: Call) -> None:
         if len(call.positional) > 2 and min(call.positional[:3]) >= 0 and self.is_literal(call.positional[1]):
-            self.watch(call.positional[1], self._store_plainly_named, call)
-
-    def _store_plainly_named(self, name: int, call: Call) -> None:
-        if (text := self.text_of(name)) is not None:
-            self.watch(call.positional[0], self.store_plainly, call.positional[2], text)
+            self.watch(call.positional[1], self._store_named, call, self.store_plainly)
 
     def model_delattr(self, call: Call) -> None:
         if len(call.positional) > 1 and min(call.positional[:2]) >= 0:

@@ -410,8 +410,8 @@ class Calls(Containers):
                     self.watch(steps, self._step, target, site)
                 self.call_method(value, "__iter__", site, steps, [])
                 self.call_method(value, "__aiter__", site, steps, [])
-                own = not self.has_member(parts[0], "__iter__")
-                if own and self.has_member(parts[0], "__getitem__", is_open=kind == Kind.OPEN):
+                is_indexed = not self.has_member(parts[0], "__iter__")
+                if is_indexed and self.has_member(parts[0], "__getitem__", is_open=kind == Kind.OPEN):
                     self.call_method(value, "__getitem__", site, target, [])
             case Kind.CLASS:
                 self.put(target, self.value(Kind.INSTANCE, parts[0]))  # members of an enumeration

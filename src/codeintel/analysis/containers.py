@@ -151,15 +151,14 @@ class Containers(Attributes):
         """What one step of iterating over a value gives; what that calls is called at `site`."""
         raise NotImplementedError
 
-    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
+    def item(self, value: int, target: int, key: str | None, other: int) -> None:
         """`target` gets the element of `value` at a literal key, or at the key in the slot `other`."""
         kind, parts = self.kinds[value], self.parts[value]
         if kind == Kind.CONTAINER:
             if key is not None:
                 self.flow(self.element(value, key), target)
             elif other >= 0:
-                self.dynamic.setdefault(row, []).append(value)
-                self.watch(other, self._item_at, value, target)
+                self.at_key(other, value, target)
             else:
                 self.flow(self.all_in(value), target)
         elif kind in INSTANCES:
@@ -171,7 +170,6 @@ class Containers(Attributes):
         ):
             self.put(target, value)
 
-    dynamic: dict[int, list[int]]
     keyed: list[tuple[int, int, int, bool]]  # slots of keys, containers, slots of elements, whether those are stored
 
     def at_key(self, key: int, container: int, target: int) -> None:
@@ -198,16 +196,14 @@ class Containers(Attributes):
         text = self.key(key)
         self.flow(self.all_in(container) if text is None else self.element(container, text), target)
 
-    def set_item(self, value: int, source: int, key: str | None, other: int, row: int) -> None:
+    def set_item(self, value: int, source: int, key: str | None, other: int) -> None:
         """The element of `value` at a key gets what `source` holds."""
         kind = self.kinds[value]
         if kind == Kind.CONTAINER:
             if key is not None:
                 self.flow(source, self.element(value, key))
             elif other >= 0:
-                self.dynamic.setdefault(-1 - row, []).append(value)
-                self.watch(other, self._set_item_at, value, source)
-                self.flow(other, self.keys_of(value))
+                self.set_at(other, value, source)
             else:
                 self.flow(source, self.unknown_of(value))
         elif kind in INSTANCES:

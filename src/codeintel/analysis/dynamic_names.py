@@ -28,7 +28,7 @@ class DynamicNames(Narrowing):
             return slot
         if self.kinds[value] == Kind.SPACE and instances_have("dict", name):
             slot = self.attributes[name][value] = self.slot()
-            self.put(slot, self.value(Kind.METHOD, "dict", name, self.names_in(self.parts[value][0])))
+            self.put(slot, self.value(Kind.METHOD, "dict", name, self._as_dict(value)))
             return slot
         return super().new_attribute(value, name)
 
@@ -55,13 +55,15 @@ class DynamicNames(Narrowing):
         stored = self.stored_names
         return [name for cls in self.order(home) for name in stored.get(cls, ())]
 
+    def _as_dict(self, value: int) -> int:
+        """A namespace as the dict that it is; any other value itself."""
+        return self.names_in(self.parts[value][0]) if self.kinds[value] == Kind.SPACE else value
+
     def iterate(self, value: int, target: int, site: int) -> None:
-        super().iterate(self.names_in(self.parts[value][0]) if self.kinds[value] == Kind.SPACE else value, target, site)
+        super().iterate(self._as_dict(value), target, site)
 
     def merge(self, value: int, container: int, site: int = -1) -> None:
-        super().merge(
-            self.names_in(self.parts[value][0]) if self.kinds[value] == Kind.SPACE else value, container, site
-        )
+        super().merge(self._as_dict(value), container, site)
 
     def call_method_of_builtin(self, parts: tuple[str, str, int], call: Call) -> None:
         home = self.namespaces.get(parts[2])
@@ -81,19 +83,19 @@ class DynamicNames(Narrowing):
         if key.startswith("'"):
             self.store_late(home, slot, key[1:])
 
-    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
+    def item(self, value: int, target: int, key: str | None, other: int) -> None:
         if self.kinds[value] == Kind.SPACE:
             self._space_item(key, other, self._read_key, self.parts[value][0], target)
         elif self.kinds[value] == Kind.EXTERNAL and self.parts[value][0] == "sys.modules":
             self._space_item(key, other, self._module_named, target)
         else:
-            super().item(value, target, key, other, row)
+            super().item(value, target, key, other)
 
-    def set_item(self, value: int, source: int, key: str | None, other: int, row: int) -> None:
+    def set_item(self, value: int, source: int, key: str | None, other: int) -> None:
         if self.kinds[value] == Kind.SPACE:
             self._space_item(key, other, self._write_key, self.parts[value][0], source)
         else:
-            super().set_item(value, source, key, other, row)
+            super().set_item(value, source, key, other)
 
     def _space_item(self, key: str | None, other: int, function: Callable[..., None], *arguments: int) -> None:
         if key is not None:

@@ -303,14 +303,14 @@ class GeneratedClasses(Construction):
         at = int(key) if key.removeprefix("-").isdecimal() else len(names)
         return [names[at]] if -len(names) <= at < len(names) else []
 
-    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
+    def item(self, value: int, target: int, key: str | None, other: int) -> None:
         if self.enums and self.kinds[value] == Kind.CLASS and self.parts[value][0] in self.enums:
             self._any_member(self.parts[value][0], target, key)
         elif self.tuples and (names := self._place(value, key)):
             for name in names:
                 self.flow(self.attribute(value, name), target)
         else:
-            super().item(value, target, key, other, row)
+            super().item(value, target, key, other)
 
     def unpack(self, value: int, target: int, key: str, site: int) -> None:
         if self.tuples and (names := self._place(value, key)):

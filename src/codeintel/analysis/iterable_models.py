@@ -122,11 +122,7 @@ class IterableModels(Models):
             if slot >= 0:
                 self.watch(slot, self._printed, call.site)
         if (file := call.keywords.get("file", -1)) >= 0:
-            self.watch(file, self._printed_to, call.site)
-
-    def _printed_to(self, value: int, site: int) -> None:
-        if self.kinds[value] in INSTANCES:
-            self.call_method(value, "write", site, -1, [])
+            self.watch(file, self.call_method, "write", call.site, -1, [])
 
     def _printed(self, value: int, site: int) -> None:
         if self.kinds[value] in INSTANCES:
@@ -211,8 +207,8 @@ class IterableModels(Models):
         at = -1 if self.kinds[value] in (Kind.EXTERNAL, Kind.ALIAS) else site
         self.call(value, Call(at, self.unknown_of(container), "callback"))
 
-    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
-        super().item(value, target, key, other, row)
+    def item(self, value: int, target: int, key: str | None, other: int) -> None:
+        super().item(value, target, key, other)
         for factory in self.factories.get(value, ()):
             self.watch(factory, self._make_missing, value, target)
 

@@ -59,13 +59,13 @@ class KeyedLookups(SpecialMethods):
                 if slot >= 0 and depth < _DEEPEST:
                     self._hash(site, slot, depth + 1)
 
-    def item(self, value: int, target: int, key: str | None, other: int, row: int) -> None:
-        super().item(value, target, key, other, row)
+    def item(self, value: int, target: int, key: str | None, other: int) -> None:
+        super().item(value, target, key, other)
         if other >= 0:
             self.look_for(value, target, other)
 
-    def set_item(self, value: int, source: int, key: str | None, other: int, row: int) -> None:
-        super().set_item(value, source, key, other, row)
+    def set_item(self, value: int, source: int, key: str | None, other: int) -> None:
+        super().set_item(value, source, key, other)
         if other >= 0:
             self.look_for(value, source, other)
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from codeintel.analysis.calls import Call
 from codeintel.analysis.dispatch import Dispatch
-from codeintel.analysis.values import INSTANCES, WIDE, Kind
+from codeintel.analysis.values import WIDE, Kind
 
 # What a builtin asks its first argument for.
 _ASKED = {
@@ -120,7 +120,7 @@ class LibraryModels(Dispatch):
             return
         result = call.result if call.result >= 0 else self.slot()
         if what == "item":
-            self.watch(call.positional[0], self.item, result, None, made.positional[0], -1)
+            self.watch(call.positional[0], self.item, result, None, made.positional[0])
         else:
             self.watch(made.positional[0], self._get_named, what, made, call, result)
 
@@ -219,13 +219,9 @@ class LibraryModels(Dispatch):
         if self.kinds[value] == Kind.GETTER and self.parts[value][0] in ("closing", "open"):
             self.flow(self.parts[value][1], target)
             if self.parts[value][0] == "closing":
-                self.watch(self.parts[value][1], self._close, site)
+                self.watch(self.parts[value][1], self.call_method, "close", site, -1, [])
         else:
             super().enter(value, target, site)
-
-    def _close(self, value: int, site: int) -> None:
-        if self.kinds[value] in INSTANCES:
-            self.call_method(value, "close", site, -1, [])
 
     def new_attribute(self, value: int, name: str) -> int:
         kind, parts = self.kinds[value], self.parts[value]

@@ -34,8 +34,7 @@ class Solver(Guesses):
     ) -> None:
         super().__init__(program, modules, exports, bases, metas)
         self.container_at, self.elements, self.unknown, self.all_of, self.lengths = {}, {}, {}, {}, {}
-        self.unopened, self.readers, self.dynamic, self.partials, self.unnamed = {}, {}, {}, {}, []
-        self.named_reads = {}
+        self.unopened, self.readers, self.partials, self.unnamed, self.named_reads = {}, {}, {}, [], {}
         self.keyed, self.type_names, self.factories = [], {}, {}
         self.promised, self.read, self.made_at, self.dispatchers, self.types_in = {}, {}, {}, {}, {}
         self.sites, self.callee_of = {}, {}
@@ -144,7 +143,6 @@ class Solver(Guesses):
 
     def _rows(self) -> None:
         program = self.program
-        numbers = {op: range(len(program[op])) for op in ("set_item", "item")}
         rows = program["store"]
         self.watch_all(rows.targets, self.store, *rows.packed("source", "name"))
         for op, by, function, columns in (
@@ -164,8 +162,7 @@ class Solver(Guesses):
             ("decorate", "source", self.decorate, ("target", "other")),
         ):
             rows = program[op]
-            more = (numbers[op],) if op in numbers else ()
-            self.watch_all(rows.column(by), function, *rows.packed(*columns), *more)
+            self.watch_all(rows.column(by), function, *rows.packed(*columns))
         rows = program["sent"]
         for target, source in zip(rows.target, rows.source, strict=True):
             self.flow(self.stored_on(source, "send()"), target)
@@ -260,21 +257,11 @@ class Solver(Guesses):
                 if not any(map(self.held, known)):
                     self.watch(source, self._promised, target, slot)
         self.assume_overloads()
-        self.assume_keys()
         rows = program["decorate"]
         for target, other in zip(rows.target, rows.other, strict=True):
             if not self.held(target) and target not in self.overloads:
                 self.flow(other, target)
-        for op, sign in (("item", 1), ("set_item", -1)):
-            rows = program[op]
-            for number, (target, source, other) in enumerate(zip(rows.target, rows.source, rows.other, strict=True)):
-                bases = self.dynamic.get(number if sign == 1 else -1 - number)
-                if bases and not self.held(other):
-                    for value in bases:
-                        if sign == 1 and (whole := self.all_in(value)) not in self.wide:
-                            self.flow(whole, target)
-                        elif sign == -1:
-                            self.flow(source, self.unknown_of(value))
+        self.assume_keys()
 
     def _promised(self, value: int, target: int, slot: int) -> None:
         """An annotation of a parameter, a variable, or of the result of the function `target`."""
@@ -319,7 +306,7 @@ def hierarchy(
         rows = program["item"]
         for target, source in zip(rows.target, rows.source, strict=True):
             if source >= 0:
-                static.watch(source, static.item, target, None, -1, 0)
+                static.watch(source, static.item, target, None, -1)
         static.solve()
         found: dict[int, list[int | str]] = {cls: [] for cls in classes}
         for cls, _, source in sorted(zip(base.target, base.position, base.source, strict=True)):

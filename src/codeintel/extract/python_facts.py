@@ -23,6 +23,7 @@ from codeintel.extract.imports import changes_of_all, exported_names
 from codeintel.extract.reading import SourceFile, read_scopes, read_source
 from codeintel.extract.syntax import Property, Syntax, Texts
 from codeintel.extract.tables import TABLES
+from codeintel.relspec.pipeline import UNREAD
 
 GROUP_BYTES = 100_000
 CHUNK_BYTES = 4_000_000
@@ -35,7 +36,7 @@ def python_facts(repo_files: pa.Table, repository: Path, namespace: str, max_fil
     """The fact tables of `codeintel.extract.tables` for the files of the scan, in their order.
 
     A bad file never raises: it has a row in `parsed_files` and one in `file_errors`. Those that were not what the scan
-    says when they were to be read are in `unread`, too. The analysed code is parsed and its scopes are worked out by
+    says when they were to be read are under `UNREAD`, too. The analysed code is parsed and its scopes are worked out by
     the compiler; it is never imported or run.
     """
     rows = list(zip(*(repo_files[name].to_pylist() for name in _COLUMNS), strict=True))
@@ -48,7 +49,7 @@ def python_facts(repo_files: pa.Table, repository: Path, namespace: str, max_fil
             for name, table in chunk_tables(chunk, namespace).items():
                 parts[name].append(table)
     found = {name: pa.concat_tables(tables or [TABLES[name].schema.empty_table()]) for name, tables in parts.items()}
-    return found | ({"unread": pa.table({"path": unread})} if unread else {})
+    return found | ({UNREAD: pa.table({"path": unread})} if unread else {})
 
 
 @contextmanager
