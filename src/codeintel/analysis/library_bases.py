@@ -52,7 +52,7 @@ _CALLED = {
         (("cmd.Cmd",), {"onecmd": ("do_*", "default"), "cmdloop": ("do_*", "default")}),
         (("html.parser.HTMLParser",), {"feed": ("handle_*",), "close": ("handle_*",)}),
         (("json.JSONEncoder",), {"encode": ("default",), "iterencode": ("default",)}),
-        (("logging.Handler",), {"handle": ("emit",), "format": ("format",)}),
+        (("logging.Handler",), {"handle": ("emit",)}),
     )
     for base in bases
     for name, called in own.items()
